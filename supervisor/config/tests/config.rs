@@ -1,0 +1,348 @@
+//! What a sound file becomes: values, defaults, merging, places; and what a change of it costs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use supervisor_config::{
+    App, Config, Effect, EnvFile, Origin, StopSignal, changed_keys, effect, needs_restart, parse,
+};
+use supervisor_core::{Boot, Exit, Name, Policy, RestartWhen, Span};
+
+const FULL: &str = r#"
+[defaults]
+namespace = "smd-store"
+env = { NODE_ENV = "production", PORT = "1" }
+env_file = "common.env?"
+restart.delay = "1s"
+
+[app.smd-backend]
+command = ["node", "dist/index.js"]
+directory = "backend/./src/"
+user = "www-data"
+group = "www"
+env = { PORT = 3001, DEBUG = false, EMPTY = "" }
+env_file = [".env", "/etc/smd.env?"]
+instances = 4
+stdin = "null"
+boot = "always"
+after = ["postgres", "redis", "postgres"]
+wait_for = []
+listen = []
+
+[app.smd-backend.restart]
+policy = "on-failure"
+max_delay = "1m30s"
+stable_after = "250ms"
+max_restarts = 5
+success = [0, 3, "SIGTERM", "hup"]
+
+[app.smd-backend.stop]
+signal = "INT"
+timeout = "2s"
+
+[app.smd-backend.logs]
+max_size = "unlimited"
+max_age = "0s"
+keep = 3
+max_total = "unlimited"
+compress = false
+merge = false
+format = "raw"
+on_full = "block"
+
+[app."a.b"]
+command = 'sh -c "exec sleep 1" -- a\ b'
+
+[daemon]
+[http]
+"#;
+
+fn origin() -> Origin {
+    Origin::File(PathBuf::from("/etc/supervisor/supervisor.toml"))
+}
+
+fn read(text: &str) -> Config {
+    parse(text, &origin()).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+fn app(text: &str) -> App {
+    let config = read(text);
+    assert_eq!(config.apps.len(), 1);
+    config.apps.into_values().next().expect("one app")
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).expect("a name")
+}
+
+fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+#[test]
+fn every_key_arrives() {
+    let config = read(FULL);
+    let app = &config.apps[&name("smd-backend")];
+    assert_eq!(app.name.as_str(), "smd-backend");
+    assert_eq!(app.command, ["node", "dist/index.js"]);
+    assert_eq!(app.directory, Path::new("/etc/supervisor/backend/src"));
+    assert_eq!(
+        (app.user.as_deref(), app.group.as_deref()),
+        (Some("www-data"), Some("www"))
+    );
+    assert_eq!(app.namespace, "smd-store");
+    let expected = [
+        ("NODE_ENV", "production"),
+        ("PORT", "3001"),
+        ("DEBUG", "false"),
+        ("EMPTY", ""),
+    ];
+    assert_eq!(app.env, env(&expected));
+    let files = [
+        EnvFile {
+            path: "/etc/supervisor/backend/src/.env".into(),
+            optional: false,
+        },
+        EnvFile {
+            path: "/etc/smd.env".into(),
+            optional: true,
+        },
+    ];
+    assert_eq!(app.env_file, files);
+    assert_eq!(app.instances, 4);
+    assert_eq!(
+        app.stop_signal,
+        StopSignal::parse("SIGINT").expect("a signal")
+    );
+    assert_eq!(app.path, None);
+
+    let policy = &app.policy;
+    assert_eq!(policy.boot, Boot::Always);
+    assert_eq!(policy.after, [name("postgres"), name("redis")]);
+    assert_eq!(policy.stop.timeout, Span::secs(2));
+    let restart = &policy.restart;
+    assert_eq!(restart.policy, RestartWhen::OnFailure);
+    assert_eq!(restart.delay, Span::secs(1));
+    assert_eq!(restart.max_delay, Span::secs(90));
+    assert_eq!(restart.stable_after, Span(250));
+    assert_eq!(restart.max_restarts, 5);
+    let success = [
+        Exit::Code(0),
+        Exit::Code(3),
+        Exit::Signal(15),
+        Exit::Signal(1),
+    ];
+    assert_eq!(restart.success, BTreeSet::from(success));
+}
+
+#[test]
+fn a_command_in_one_text_is_split_as_a_shell_splits() {
+    let config = read(FULL);
+    assert_eq!(
+        config.apps[&name("a.b")].command,
+        ["sh", "-c", "exec sleep 1", "--", "a b"]
+    );
+    let of = |line: &str| app(&format!("[app.a]\ncommand = {line:?}")).command;
+    // What is quoted is not for a shell, whatever it looks like.
+    assert_eq!(of("sh -c 'a && b | c'"), ["sh", "-c", "a && b | c"]);
+    assert_eq!(
+        of(r"find . -exec true {} \;"),
+        ["find", ".", "-exec", "true", "{}", ";"]
+    );
+}
+
+#[test]
+fn an_app_of_a_command_alone_has_the_defaults() {
+    let app = app("[app.a]\ncommand = 'node a.js'");
+    assert_eq!(app.directory, Path::new("/etc/supervisor"));
+    assert_eq!(app.policy, Policy::default());
+    assert_eq!((app.instances, app.stop_signal), (1, StopSignal::TERM));
+    assert_eq!(
+        (app.user, app.group, app.namespace.as_str()),
+        (None, None, "")
+    );
+    assert!(app.env.is_empty() && app.env_file.is_empty());
+}
+
+#[test]
+fn defaults_are_laid_below_each_app() {
+    let config = read(
+        "[defaults]\ndirectory = 'srv'\nenv_file = '.env'\nafter = ['db']\nrestart.success = [1]\n\
+         [app.db]\ncommand = 'x'\n[app.web]\ncommand = 'x'\ndirectory = 'web'\nrestart.delay = '1s'\n",
+    );
+    let (db, web) = (&config.apps[&name("db")], &config.apps[&name("web")]);
+    assert_eq!(db.directory, Path::new("/etc/supervisor/srv"));
+    assert_eq!(db.env_file[0].path, Path::new("/etc/supervisor/srv/.env"));
+    assert_eq!(web.directory, Path::new("/etc/supervisor/web"));
+    assert_eq!(web.env_file[0].path, Path::new("/etc/supervisor/web/.env"));
+    assert_eq!(web.policy.restart.success, BTreeSet::from([Exit::Code(1)]));
+    // "All wait for the database" does not mean the database.
+    assert_eq!((db.policy.after.len(), web.policy.after.len()), (0, 1));
+}
+
+#[test]
+fn places_are_relative_to_where_the_text_comes_from() {
+    let directory = PathBuf::from("/home/ada/shop");
+    let origin = Origin::CommandLine {
+        directory,
+        path: Some("/opt/node/bin:/bin".to_owned()),
+    };
+    let config = parse("[app.a]\ncommand = 'x'\ndirectory = 'sub'", &origin).expect("sound");
+    let app = &config.apps[&name("a")];
+    assert_eq!(app.directory, Path::new("/home/ada/shop/sub"));
+    assert_eq!(app.path.as_deref(), Some("/opt/node/bin:/bin"));
+
+    let here = std::env::current_dir().expect("a current folder");
+    let config = parse("[app.a]\ncommand = 'x'", &Origin::File("x.toml".into())).expect("sound");
+    assert_eq!(config.apps[&name("a")].directory, here);
+}
+
+#[test]
+fn max_instances_is_one_per_cpu() {
+    let instances = app("[app.a]\ncommand = 'x'\ninstances = 'max'").instances;
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    assert_eq!(instances as usize, cpus.min(512));
+}
+
+#[test]
+fn a_file_without_apps_is_sound() {
+    assert_eq!(read(""), Config::default());
+    assert_eq!(
+        read("# nothing\n[defaults]\nboot = 'never'\n[app]\n"),
+        Config::default()
+    );
+}
+
+#[test]
+fn an_older_state_reads_with_the_defaults_and_a_newer_one_with_more_keys() {
+    let old = r#"{"name":"a","command":["x"],"directory":"/srv","later":{"more":1}}"#;
+    let read: App = serde_json::from_str(old).expect("it reads");
+    let text = "[app.a]\ncommand = 'x'\ndirectory = '/srv'";
+    assert_eq!(read, app(text));
+}
+
+#[test]
+fn the_state_reads_back() {
+    for app in read(FULL).apps.values() {
+        let text = serde_json::to_string(app).expect("it writes");
+        assert_eq!(serde_json::from_str::<App>(&text).expect("it reads"), *app);
+    }
+}
+
+#[test]
+fn each_change_is_told_by_its_key_and_costs_what_it_must() {
+    let base = "[app.a]\ncommand = 'x'\n";
+    let cases = [
+        ("directory = 'd'", "directory", Effect::Process),
+        ("user = 'u'", "user", Effect::Process),
+        ("group = 'g'", "group", Effect::Process),
+        ("env.A = '1'", "env", Effect::Process),
+        ("env_file = '.env'", "env_file", Effect::Process),
+        ("instances = 2", "instances", Effect::Instances),
+        ("namespace = 'n'", "namespace", Effect::Policy),
+        ("boot = 'never'", "boot", Effect::Policy),
+        ("after = ['b']", "after", Effect::Policy),
+        ("restart.policy = 'never'", "restart.policy", Effect::Policy),
+        ("restart.delay = '1s'", "restart.delay", Effect::Policy),
+        (
+            "restart.max_delay = '1s'",
+            "restart.max_delay",
+            Effect::Policy,
+        ),
+        (
+            "restart.stable_after = '1s'",
+            "restart.stable_after",
+            Effect::Policy,
+        ),
+        (
+            "restart.max_restarts = 1",
+            "restart.max_restarts",
+            Effect::Policy,
+        ),
+        ("restart.success = []", "restart.success", Effect::Policy),
+        ("stop.signal = 'INT'", "stop.signal", Effect::Policy),
+        ("stop.timeout = '1s'", "stop.timeout", Effect::Policy),
+    ];
+    for (line, key, cost) in cases {
+        let changed = changed_keys(&app(base), &app(&format!("{base}{line}\n")));
+        assert_eq!(changed, [key]);
+        assert_eq!(effect(key), cost, "{key}");
+        assert_eq!(needs_restart(&changed), cost == Effect::Process, "{key}");
+    }
+    assert_eq!(
+        changed_keys(&app(base), &app("[app.a]\ncommand = 'y'\n")),
+        ["command"]
+    );
+    assert!(changed_keys(&app(base), &app(base)).is_empty());
+    assert!(!needs_restart::<String>(&[]));
+
+    let elsewhere = App {
+        path: Some("/opt/node/bin".to_owned()),
+        ..app(base)
+    };
+    let changed = changed_keys(&app(base), &elsewhere);
+    assert!(changed == ["PATH"] && needs_restart(&changed));
+}
+
+/// The whole file with a piece taken out, doubled or replaced.
+fn mutated() -> impl Strategy<Value = String> {
+    let pieces = prop_oneof![
+        Just(String::new()),
+        "[\\[\\]{}=\"'.,\n\0-9a-z#\\\\]{1,4}",
+        "\\PC{0,6}",
+        Just("[app.a]\ncommand=''\n".to_owned()),
+    ];
+    (0..FULL.len(), 0..40usize, pieces).prop_map(|(at, length, piece)| {
+        let mut bytes = FULL.as_bytes().to_vec();
+        let end = (at + length).min(bytes.len());
+        bytes.splice(at..end, piece.into_bytes());
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_without_panic(text in "(\\PC|[\n\\[\\]={}\"'.#]){0,80}") {
+        check(&text)?;
+    }
+
+    #[test]
+    fn any_change_of_a_sound_file_is_read_without_panic(text in mutated()) {
+        check(&text)?;
+    }
+}
+
+/// Sound apps keep what the model promises; faults have a place within the text.
+fn check(text: &str) -> Result<(), TestCaseError> {
+    match parse(text, &origin()) {
+        Ok(config) => {
+            for app in config.apps.values() {
+                prop_assert!(!app.command.is_empty());
+                prop_assert!(app.directory.is_absolute());
+                prop_assert!(app.env_file.iter().all(|file| file.path.is_absolute()));
+                prop_assert!((1..=App::MAX_INSTANCES).contains(&app.instances));
+                let words = app.command.iter().chain(app.env.values());
+                prop_assert!(words.into_iter().all(|word| !word.contains('\0')));
+            }
+        }
+        Err(faults) => {
+            prop_assert!(!faults.list.is_empty());
+            let lines = text.matches('\n').count() + 1;
+            let longest = faults
+                .list
+                .iter()
+                .map(|fault| fault.to_string().len())
+                .max();
+            prop_assert!(longest < Some(600));
+            for fault in faults.list.iter().filter(|fault| fault.line.is_some()) {
+                prop_assert!(fault.line.is_some_and(|line| (1..=lines).contains(&line)));
+                prop_assert!(fault.column.is_some_and(|column| column >= 1));
+            }
+        }
+    }
+    Ok(())
+}

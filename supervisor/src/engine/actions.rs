@@ -1,0 +1,147 @@
+//! Carrying out what the core says.
+
+use std::sync::Arc;
+
+use nix::sys::signal::Signal;
+use supervisor_config::App;
+use supervisor_core::{Action, Event, RunId, Rung, ServiceId, SpawnFault};
+
+use super::record::Record;
+use super::spawner::{self, run_token};
+use super::{Engine, Live, now, undertaker};
+use crate::os::pidfd;
+use crate::persist::slots::Slots;
+
+/// A checksum of what a process depends on: two definitions with the same need no restart.
+pub fn spec_of(app: &App) -> u32 {
+    // Policies act on a running process without touching it.
+    let mut app = app.clone();
+    app.policy = supervisor_core::Policy::default();
+    app.stop_signal = supervisor_config::StopSignal::default();
+    app.namespace.clear();
+    app.instances = 1;
+    let text = serde_json::to_vec(&app).unwrap_or_default();
+    crc32fast::hash(&text)
+}
+
+impl Engine {
+    /// Tells the core what happened and carries out what it says.
+    pub(super) fn tell(&mut self, event: Event) {
+        self.tell_and(event, |_| {});
+    }
+
+    /// The same; `saved` is called when the records are in their slots and nothing else has begun.
+    pub(super) fn tell_and(&mut self, event: Event, saved: impl FnOnce(&mut Engine)) {
+        let actions = self.fleet.handle(now(), event);
+        let is_save = |action: &Action| matches!(action, Action::Changed { .. });
+        let first = actions.iter().take_while(|action| is_save(action)).count();
+        let mut actions = actions.into_iter();
+        for action in actions.by_ref().take(first) {
+            self.carry_out(action);
+        }
+        saved(self);
+        for action in actions {
+            self.carry_out(action);
+        }
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Changed { id } => self.changed(&id),
+            Action::Spawn { id, run } => self.spawn(id, run),
+            Action::Signal { id, run, rung } => self.signal(&id, run, rung),
+            // Nothing feeds readiness and health yet: `ready` is refused by the config.
+            Action::StartProbes { .. } | Action::StopProbes { .. } => {}
+            Action::Removed { id } => self.removed(&id),
+        }
+    }
+
+    fn changed(&mut self, id: &ServiceId) {
+        let Some(service) = self.fleet.get(id) else { return };
+        let wish = self.desired.wish(id);
+        if wish.is_some_and(|wish| !wish.remove && wish.want != service.durable_want()) {
+            self.mutations.sync();
+        }
+        self.save_record(id);
+        self.waiters.touch();
+    }
+
+    /// Saves what is known of an instance in its slot.
+    pub(super) fn save_record(&self, id: &ServiceId) {
+        let (Some(service), Some(instance)) = (self.fleet.get(id), self.instances.get(id)) else {
+            return;
+        };
+        let record = Record { service: *service, last_exit: instance.last_exit.clone() };
+        self.slots.save(instance.slot, &record.encode());
+    }
+
+    fn spawn(&mut self, id: ServiceId, run: RunId) {
+        let slot = self.instances.get(&id).map(|instance| instance.slot);
+        let cell = slot.and_then(|slot| {
+            Slots::cells(slot).into_iter().find(|cell| !self.cells.contains_key(cell))
+        });
+        let entry = self.desired.apps.get(&id.app);
+        let (Some(cell), Some(entry)) = (cell, entry) else {
+            // Not to be expected; the core tries again, and the log has it.
+            tracing::error!("{id}: no cell or definition for run {}", run.0);
+            let fault = SpawnFault::Shortage;
+            return self.tell(Event::SpawnFailed { id, run, fault });
+        };
+        let live = Live {
+            id: id.clone(),
+            run,
+            pid: None,
+            pidfd: None,
+            token: run_token(self.slots.token(), cell, run),
+            log_at: 0,
+            foreign: false,
+            pipes: Vec::new(),
+            ending: None,
+            cpu: None,
+        };
+        self.cells.insert(cell, live);
+        let spec = spec_of(&entry.app);
+        let app = Arc::new(entry.app.clone());
+        self.spawner.spawn(spawner::Order { id, run, cell, app, spec });
+    }
+
+    fn signal(&mut self, id: &ServiceId, run: RunId, rung: Rung) {
+        let Some((&cell, live)) =
+            self.cells.iter().find(|(_, live)| live.id == *id && live.run == run)
+        else {
+            return;
+        };
+        let (Some(pid), Some(pidfd), None) = (live.pid, &live.pidfd, &live.ending) else {
+            return;
+        };
+        let signal = match rung {
+            Rung::Ask => self
+                .desired
+                .apps
+                .get(&id.app)
+                .and_then(|entry| {
+                    Signal::try_from(i32::from(entry.app.stop_signal.number())).ok()
+                })
+                .unwrap_or(Signal::SIGTERM),
+            Rung::Kill => Signal::SIGKILL,
+        };
+        // A process that has gone meanwhile is what was wanted.
+        let _ = pidfd::send_group(pidfd, pid, signal);
+        if rung == Rung::Kill {
+            tracing::warn!("{id}: did not stop in time; killing it and its whole tree");
+            let token = live.token.clone();
+            self.undertaker.end(undertaker::Order { cell, main: pid, main_alive: true, token });
+        }
+    }
+
+    fn removed(&mut self, id: &ServiceId) {
+        if let Some(instance) = self.instances.remove(id) {
+            self.slots.free(instance.slot);
+        }
+        if !self.instances.keys().any(|other| other.app == id.app) {
+            self.pump.forget(id.app.as_str());
+        }
+        self.mutations.gone(id.clone());
+        self.waiters.touch();
+    }
+}

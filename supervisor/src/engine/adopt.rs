@@ -1,0 +1,354 @@
+//! Going on where another engine was killed: the slots say what was, the keeper has what lived on, and
+//! the exit records say what ended meanwhile.
+//!
+//! The same way serves a daemon that was killed whole (no descriptors then: processes are told by their
+//! start time and environment, and their pipes reopened) and one that starts anew (no slots then).
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions, Permissions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use supervisor_core::{
+    Beside, Command, Event, Ladder, Phase, Policy, RunId, Service, ServiceId, Step, Want,
+};
+
+use super::actions::spec_of;
+use super::birth::{Given, keep};
+use super::ending::{pipe_key, stream_id};
+use super::record::Record;
+use super::spawner::{child_tag, pipe_tags, run_token};
+use super::{Engine, Instance, Live, now, undertaker};
+use crate::keeper::link::{Kind, Tag};
+use crate::os::proc::{self, Variable};
+use crate::os::{pidfd, tree};
+use crate::persist::slots::{CellId, RunNotes, Slots};
+
+impl Engine {
+    /// Puts the fleet back, with what happened to it since.
+    pub(super) fn adopt(&mut self, mut given: Given) -> io::Result<()> {
+        for slot in 0..self.slots.count() {
+            self.restore(slot);
+        }
+        self.complete()?;
+        let mut events = Vec::new();
+        let mut pipes = take_pipes(&mut given);
+        for slot in 0..self.slots.count() {
+            for cell in Slots::cells(slot) {
+                let notes = self.slots.notes(cell);
+                if notes.run != RunId(0) {
+                    self.adopt_run(cell, &notes, &mut given, &mut pipes, &mut events);
+                }
+            }
+        }
+        self.drain_leftovers(pipes);
+        for (tag, fd) in given {
+            match tag.kind {
+                // Of a run that is over and was cleared away.
+                Kind::CHILD => self.estate.drop_held(tag),
+                // Locks, the program, and whatever a later version put there: kept as they are.
+                _ => keep(fd),
+            }
+        }
+        let live: Vec<CellId> = self.cells.keys().copied().collect();
+        for event in events {
+            self.tell(event);
+        }
+        for cell in live {
+            self.look_for_exit(cell);
+            if self.cells.get(&cell).is_some_and(|live| live.foreign && live.ending.is_none()) {
+                self.watch(cell);
+            }
+        }
+        self.tell(Event::Resume);
+        self.catch_up();
+        Ok(())
+    }
+
+    /// Puts one slot's service back into the fleet.
+    fn restore(&mut self, slot: u32) {
+        let Some(id) = self.slots.owner(slot) else { return };
+        if self.instances.contains_key(&id) {
+            tracing::error!("{id} has two slots; the second one is freed");
+            return self.slots.free(slot);
+        }
+        let record = self.slots.load(slot).and_then(|bytes| Record::decode(&bytes));
+        let wish = self.desired.wish(&id);
+        let want = wish.map_or(Want::Down, |wish| wish.want);
+        let policy =
+            self.desired.apps.get(&id.app).map_or_else(Policy::default, |e| e.app.policy.clone());
+        let highest = Slots::cells(slot).map(|cell| self.slots.notes(cell).run);
+        let highest = highest.into_iter().max().unwrap_or_default();
+        let (service, last_exit) = match record {
+            Some(record) => (record.service, record.last_exit),
+            None => (Service::new(now(), want, highest), None),
+        };
+        self.instances.insert(id.clone(), Instance { slot, last_exit });
+        self.fleet.restore(id, policy, service);
+    }
+
+    /// Brings in the instances that have no slot yet.
+    fn complete(&mut self) -> io::Result<()> {
+        let missing: Vec<(ServiceId, Policy, Want, bool)> = self
+            .desired
+            .instances()
+            .filter(|(id, _, _)| !self.instances.contains_key(id))
+            .map(|(id, entry, wish)| (id, entry.app.policy.clone(), wish.want, wish.remove))
+            .collect();
+        for (id, _, _, removed) in &missing {
+            if *removed {
+                self.mutations.gone(id.clone());
+            } else {
+                self.claim_slot(id)?;
+            }
+        }
+        for (id, policy, want, removed) in missing {
+            if !removed {
+                let service = Service::new(now(), want, RunId(0));
+                self.fleet.restore(id.clone(), policy, service);
+                self.save_record(&id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives an instance its slot.
+    pub(super) fn claim_slot(&mut self, id: &ServiceId) -> io::Result<()> {
+        if !self.instances.contains_key(id) {
+            let slot = self.slots.claim(id)?;
+            self.instances.insert(id.clone(), Instance { slot, last_exit: None });
+        }
+        Ok(())
+    }
+
+    fn adopt_run(
+        &mut self,
+        cell: CellId,
+        notes: &RunNotes,
+        given: &mut Given,
+        pipes: &mut Pipes,
+        events: &mut Vec<Event>,
+    ) {
+        let run = notes.run;
+        let pid = self.slots.spawn_cell(cell).pid.load(Ordering::Acquire);
+        let token = run_token(self.slots.token(), cell, run);
+        let owner = self.slots.owner(cell.slot());
+        let service = owner.as_ref().and_then(|id| self.fleet.get(id));
+        let known = service.is_some_and(|s| s.runs().any(|(live, _)| live == run));
+        let Some(id) = owner.filter(|_| known) else {
+            return self.end_stranger(cell, pid, token);
+        };
+        if pid == 0 {
+            // The engine died before the process existed.
+            self.slots.clear(cell);
+            for tag in pipe_tags(cell, run) {
+                if pipes.remove(&(cell, run, stream_of(tag))).is_some() {
+                    self.estate.drop_held(tag);
+                }
+            }
+            return events.push(Event::NeverRan { id, run });
+        }
+        let (pidfd, foreign) = self.find_process(cell, pid, notes, &token, given);
+        let alive = pidfd.is_some();
+        self.by_pid.insert(pid, cell);
+        self.cells.insert(
+            cell,
+            Live {
+                id: id.clone(),
+                run,
+                pid: Some(pid),
+                pidfd,
+                token,
+                log_at: notes.log_at,
+                foreign,
+                pipes: Vec::new(),
+                ending: None,
+                cpu: None,
+            },
+        );
+        for stream in [0, 1] {
+            let pipe = pipes.remove(&(cell, run, stream));
+            let pipe = pipe.or_else(|| alive.then(|| self.reopen(cell, pid, run, stream)).flatten());
+            if let Some(pipe) = pipe {
+                self.attach(cell, stream, pipe, !notes.begun[stream as usize]);
+            }
+        }
+        if self.fleet.get(&id).is_some_and(|service| is_unborn(service, run)) {
+            events.push(Event::Spawned { id, run });
+        }
+    }
+
+    /// A process that no record knows: its exit was told already, or its record is lost.
+    fn end_stranger(&mut self, cell: CellId, pid: i32, token: String) {
+        self.slots.clear(cell);
+        if pid > 0 && proc::variable(pid, tree::TOKEN_KEY) == Variable::Is(token.clone()) {
+            tracing::warn!("pid {pid} is of a run that is over; ending it");
+            self.undertaker.end(undertaker::Order { cell, main: pid, main_alive: false, token });
+        }
+    }
+
+    /// The pidfd of a run's process, if it lives, and whether its parent is somebody else than the keeper.
+    fn find_process(
+        &self,
+        cell: CellId,
+        pid: i32,
+        notes: &RunNotes,
+        token: &str,
+        given: &mut Given,
+    ) -> (Option<Arc<OwnedFd>>, bool) {
+        let stat = proc::stat(pid);
+        let child = stat.as_ref().is_some_and(|stat| stat.ppid == self.keeper);
+        let tag = child_tag(cell, pid);
+        if let Some(fd) = given.remove(&tag) {
+            // The keeper has held it since the process was made: there is no doubt who it is. Once the
+            // process is reaped, only the keeper's record says whose child it was.
+            let reaped_by_us = stat.is_none() && self.exits.cell(cell.0).is_some();
+            return (Some(Arc::new(fd)), !child && !reaped_by_us);
+        }
+        let Ok(fd) = pidfd::open(pid) else { return (None, false) };
+        // After the descriptor is open: what is looked at now is what it means.
+        let Some(stat) = proc::stat(pid) else { return (None, false) };
+        let ours = if stat.ppid == self.keeper {
+            // A child of the keeper has this number for as long as nobody has written its exit down.
+            true
+        } else if notes.birth != 0 {
+            stat.start == notes.birth
+        } else {
+            proc::variable(pid, tree::TOKEN_KEY) == Variable::Is(token.to_owned())
+        };
+        if !ours {
+            return (None, false);
+        }
+        if notes.birth == 0 {
+            self.slots.set_birth(cell, stat.start);
+        }
+        // The keeper being gone is noticed elsewhere.
+        let _ = self.estate.hold(tag, &fd);
+        (Some(Arc::new(fd)), stat.ppid != self.keeper)
+    }
+
+    /// Opens the read end of a pipe that only the app has any more.
+    fn reopen(&self, cell: CellId, pid: i32, run: RunId, stream: u32) -> Option<OwnedFd> {
+        let path = format!("/proc/{pid}/fd/{}", stream + 1);
+        let is_pipe = std::fs::metadata(&path).is_ok_and(|found| found.file_type().is_fifo());
+        if !is_pipe {
+            return None;
+        }
+        let open = || -> io::Result<File> {
+            OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(&path)
+        };
+        let file = open().or_else(|_| {
+            // Only its owner may write to it; and this is its owner.
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+            let file = open();
+            std::fs::set_permissions(&path, Permissions::from_mode(0o200))?;
+            file
+        });
+        match file {
+            Ok(file) => {
+                let fd = OwnedFd::from(file);
+                // The keeper being gone is noticed elsewhere.
+                let _ = self.estate.hold(pipe_tags(cell, run)[stream as usize], &fd);
+                Some(fd)
+            }
+            Err(error) => {
+                tracing::error!("the output of pid {pid} cannot be taken over: {error}");
+                None
+            }
+        }
+    }
+
+    /// Pipes of runs that are over, whose bytes could not be written before: they come first.
+    fn drain_leftovers(&mut self, pipes: Pipes) {
+        for ((cell, run, stream), fd) in pipes {
+            match self.slots.owner(cell.slot()) {
+                Some(id) => {
+                    let key = pipe_key(cell, run, stream);
+                    self.pump.attach(key, stream_id(&id, stream), fd, false);
+                    self.pump.finish(key);
+                }
+                None => self.estate.drop_held(pipe_tags(cell, run)[stream as usize]),
+            }
+        }
+    }
+
+    /// What was asked for and acknowledged, but not begun when the engine died.
+    fn catch_up(&mut self) {
+        let mut commands = Vec::new();
+        for (id, service) in self.fleet.iter() {
+            let command = match self.desired.wish(id) {
+                None => Some(Command::Remove),
+                Some(wish) if wish.remove => (!service.remove).then_some(Command::Remove),
+                Some(wish) if wish.want != service.durable_want() => Some(match wish.want {
+                    Want::Up => Command::Start,
+                    Want::Down => Command::Stop,
+                }),
+                Some(_) => self.outdated(id).then_some(Command::Restart),
+            };
+            commands.extend(command.map(|command| (id.clone(), command)));
+        }
+        for (id, command) in commands {
+            tracing::info!("{id}: catching up: {command:?}");
+            self.tell(Event::Command { id, command });
+        }
+    }
+
+    /// Whether an instance runs from another definition than the one that is wanted.
+    pub(super) fn outdated(&self, id: &ServiceId) -> bool {
+        let (Some(service), Some(entry)) = (self.fleet.get(id), self.desired.apps.get(&id.app))
+        else {
+            return false;
+        };
+        let Some(run) = service.run().filter(|_| service.want == Want::Up) else { return false };
+        let cell = self.cells.iter().find(|(_, live)| live.id == *id && live.run == run);
+        cell.is_some_and(|(&cell, _)| {
+            let notes = self.slots.notes(cell);
+            // While it is still being started, the cell says nothing yet about this run.
+            notes.run == run && notes.spec != spec_of(&entry.app)
+        })
+    }
+}
+
+/// Whether the core has not heard yet that this run has a process.
+fn is_unborn(service: &Service, run: RunId) -> bool {
+    let on_ladder = |ladder: &Ladder| ladder.run == run && ladder.step == Step::Unborn;
+    let main = match &service.phase {
+        Phase::Spawning { run: spawning } => *spawning == run,
+        Phase::Stopping { ladder, .. } => on_ladder(ladder),
+        Phase::Starting { .. }
+        | Phase::Running { .. }
+        | Phase::Stopped
+        | Phase::Waiting(_)
+        | Phase::Backoff { .. }
+        | Phase::Errored
+        | Phase::Completed => false,
+    };
+    let beside = match &service.beside {
+        Some(Beside::Spawning { run: spawning }) => *spawning == run,
+        Some(Beside::Falling(ladder)) => on_ladder(ladder),
+        Some(Beside::Starting { .. }) | None => false,
+    };
+    main || beside
+}
+
+type Pipes = BTreeMap<(CellId, RunId, u32), OwnedFd>;
+
+fn stream_of(tag: Tag) -> u32 {
+    u32::from(tag.kind == Kind::STDERR)
+}
+
+/// Takes the pipes out of what was given, in the order of cells and runs.
+fn take_pipes(given: &mut Given) -> Pipes {
+    let is_pipe = |tag: &Tag| [Kind::STDOUT, Kind::STDERR].contains(&tag.kind);
+    let tags: Vec<Tag> = given.keys().copied().filter(is_pipe).collect();
+    let mut pipes = Pipes::new();
+    for tag in tags {
+        if let Some(fd) = given.remove(&tag) {
+            pipes.insert((CellId(tag.slot), RunId(tag.generation), stream_of(tag)), fd);
+        }
+    }
+    pipes
+}

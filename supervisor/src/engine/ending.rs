@@ -1,0 +1,370 @@
+//! A run from its process to its end.
+//!
+//! The end has an order: the exit is learned; what is left of the tree is ended; the pipes are drained
+//! into the log; only then does the core hear of it and may start the next run, so that no line of
+//! the old one comes after one of the new, and no old process stands beside a new one.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::errno::Errno;
+use supervisor_core::{Event, Exit, RunId, ServiceId};
+use supervisor_logs::{Event as LogEvent, Stream, StreamId};
+
+use super::inbox::Message;
+use super::record::LastExit;
+use super::spawner::{Born, Problem, Report, child_tag, failed_stage, pipe_tags};
+use super::{Engine, Live, explain, now, undertaker};
+use crate::keeper::exits::{RING, Record};
+use crate::os::spawn::Stage;
+use crate::os::tree::{Left, Tree, quick_empty};
+use crate::os::{pidfd, proc, watch};
+use crate::persist::slots::CellId;
+
+/// How a process ended, while that is being cleared away.
+#[derive(Debug)]
+pub struct Ending {
+    how: How,
+    at_ms: u64,
+    /// The tree is still being ended.
+    tree: bool,
+}
+
+#[derive(Debug)]
+enum How {
+    Exited(Exit),
+    NeverExeced(Problem),
+}
+
+/// The key under which the log pump knows a pipe: which run and stream.
+pub fn pipe_key(cell: CellId, run: RunId, stream: u32) -> u64 {
+    run.0 << 16 | u64::from(cell.0) << 1 | u64::from(stream)
+}
+
+/// The other way round.
+pub fn of_pipe_key(key: u64) -> (CellId, RunId, u32) {
+    let low = (key & 0xffff) as u32;
+    (CellId(low >> 1), RunId(key >> 16), low & 1)
+}
+
+/// The stream that a key's last bit means.
+pub fn stream_id(id: &ServiceId, stream: u32) -> StreamId {
+    let which = if stream == 0 { Stream::Out } else { Stream::Err };
+    StreamId { app: id.app.to_string(), instance: id.instance, stream: which }
+}
+
+/// Since the epoch, milliseconds.
+pub fn wall_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+}
+
+impl Engine {
+    /// The spawner is done with an order.
+    pub(super) fn spawned(&mut self, report: Report) {
+        let Report { id, run, cell, result } = report;
+        match result {
+            Ok(born) => {
+                tracing::info!("{id}: run {} has pid {}", run.0, born.pid);
+                self.process_exists(cell, born);
+                self.tell(Event::Spawned { id, run });
+                self.look_for_exit(cell);
+            }
+            Err(problem) => {
+                tracing::warn!("{id}: run {} could not be started: {}", run.0, problem.reason);
+                let exit = LastExit::new(run, None, &problem.reason, wall_ms());
+                self.set_last_exit(&id, exit);
+                let event = Event::SpawnFailed { id, run, fault: problem.fault };
+                self.tell_and(event, |engine| engine.forget_run(cell));
+            }
+        }
+    }
+
+    fn process_exists(&mut self, cell: CellId, born: Born) {
+        let Some(live) = self.cells.get_mut(&cell) else { return };
+        live.pid = Some(born.pid);
+        live.pidfd = born.pidfd.map(Arc::new);
+        live.log_at = self.slots.notes(cell).log_at;
+        self.by_pid.insert(born.pid, cell);
+        if let Some(stat) = proc::stat(born.pid) {
+            self.slots.set_birth(cell, stat.start);
+        }
+        for (pipe, stream) in [(born.stdout, 0), (born.stderr, 1)] {
+            self.attach(cell, stream, pipe, true);
+        }
+    }
+
+    /// Gives a pipe to the log pump.
+    pub(super) fn attach(&mut self, cell: CellId, stream: u32, pipe: OwnedFd, fresh: bool) {
+        let Some(live) = self.cells.get_mut(&cell) else { return };
+        let key = pipe_key(cell, live.run, stream);
+        live.pipes.push(key);
+        self.pump.attach(key, stream_id(&live.id, stream), pipe, fresh);
+    }
+
+    /// Reads what the keeper has written down since the last time.
+    pub(super) fn read_exits(&mut self) {
+        let Ok(head) = self.exits.head() else { return };
+        let first = self.seen + 1;
+        self.seen = head;
+        if head.saturating_sub(first) >= RING {
+            tracing::warn!("more than {RING} exits at once; asking each cell");
+            let cells: Vec<CellId> = self.by_pid.values().copied().collect();
+            for cell in cells {
+                self.look_for_exit(cell);
+            }
+            return;
+        }
+        for sequence in first..=head {
+            let Some(record) = self.exits.record(sequence) else { continue };
+            // An orphan, or a child whose report is not here yet: then that looks for it.
+            if let Some(&cell) = self.by_pid.get(&record.pid) {
+                self.ended(cell, &record);
+            }
+        }
+    }
+
+    /// Whether this run's process has ended already: asks the keeper's records, then the process.
+    pub(super) fn look_for_exit(&mut self, cell: CellId) {
+        let Some(live) = self.cells.get(&cell) else { return };
+        let Some(pid) = live.pid else { return };
+        if let Some(record) = self.exit_record(cell, pid) {
+            return self.ended(cell, &record);
+        }
+        let dead = live.pidfd.as_ref().is_none_or(pidfd::has_exited);
+        // A child of the keeper that is dead and not written down yet will be in a moment.
+        if dead && !live.foreign && proc::stat(pid).is_none() {
+            match self.exit_record(cell, pid) {
+                Some(record) => self.ended(cell, &record),
+                None => self.gone(cell, self.slots.notes(cell).run, None),
+            }
+        }
+    }
+
+    fn exit_record(&self, cell: CellId, pid: i32) -> Option<Record> {
+        let seen = self.slots.notes(cell).seen;
+        let ours = |record: &Record| record.pid == pid && record.sequence > seen;
+        self.exits.cell(cell.0).filter(ours).or_else(|| {
+            let head = self.exits.head().ok()?;
+            let first = (seen + 1).max(head.saturating_sub(RING) + 1);
+            (first..=head).filter_map(|sequence| self.exits.record(sequence)).find(ours)
+        })
+    }
+
+    fn ended(&mut self, cell: CellId, record: &Record) {
+        let exit = pidfd::from_status(record.status);
+        let seen = self.slots.notes(cell).seen;
+        if record.sequence > seen {
+            self.begin_ending(cell, exit, record.wall_ms);
+        }
+    }
+
+    /// A process that is not the keeper's child has ended.
+    pub(super) fn gone(&mut self, cell: CellId, run: RunId, exit: Option<Exit>) {
+        if self.cells.get(&cell).is_some_and(|live| live.run == run) {
+            self.begin_ending(cell, exit.unwrap_or(Exit::Unknown), wall_ms());
+        }
+    }
+
+    fn begin_ending(&mut self, cell: CellId, exit: Exit, at_ms: u64) {
+        let never = self.never_execed(cell);
+        let keeper = self.keeper;
+        let Some(live) = self.cells.get_mut(&cell) else { return };
+        let (None, Some(pid)) = (&live.ending, live.pid) else { return };
+        let how = match never {
+            Some(problem) => How::NeverExeced(problem),
+            None => How::Exited(exit),
+        };
+        live.ending = Some(Ending { how, at_ms, tree: true });
+        let live = &self.cells[&cell];
+        let tree = Tree { keeper, main: pid, main_alive: false, token: &live.token };
+        let engine = std::process::id().cast_signed();
+        let known = |pid: i32| pid == engine || self.by_pid.contains_key(&pid);
+        if !live.foreign && quick_empty(&tree, known) {
+            self.tree_gone(cell);
+        } else {
+            let token = live.token.clone();
+            self.undertaker.end(undertaker::Order { cell, main: pid, main_alive: false, token });
+        }
+    }
+
+    /// A child of an engine that was killed may have failed before exec, with nobody to tell.
+    fn never_execed(&self, cell: CellId) -> Option<Problem> {
+        let words = self.slots.spawn_cell(cell);
+        let stage = Stage::from_u32(words.stage.load(Ordering::Acquire)).unwrap_or(Stage::None);
+        let errno = words.errno.load(Ordering::Acquire);
+        if stage == Stage::Exec && errno == 0 {
+            return None;
+        }
+        let app = self.cells.get(&cell).and_then(|live| self.desired.apps.get(&live.id.app));
+        let (program, directory, user) = app.map_or((String::new(), String::new(), None), |e| {
+            let directory = e.app.directory.display().to_string();
+            (e.app.command[0].clone(), directory, e.app.user.clone())
+        });
+        let text = |text: String| std::ffi::CString::new(text).unwrap_or_default();
+        Some(failed_stage(
+            stage,
+            Errno::from_raw(errno),
+            &text(program),
+            &text(directory),
+            user.as_deref(),
+        ))
+    }
+
+    /// The undertaker is done with an order.
+    pub(super) fn tree_ended(&mut self, order: &undertaker::Order, left: &Left) {
+        let Some(live) = self.cells.get(&order.cell) else { return };
+        if live.token != order.token {
+            return;
+        }
+        if !left.is_empty() {
+            tracing::error!("{}: processes that SIGKILL does not end: {:?}", live.id, left.pids);
+        }
+        if live.ending.as_ref().is_some_and(|ending| ending.tree) {
+            self.tree_gone(order.cell);
+        }
+    }
+
+    fn tree_gone(&mut self, cell: CellId) {
+        let Some(live) = self.cells.get_mut(&cell) else { return };
+        if let Some(ending) = &mut live.ending {
+            ending.tree = false;
+        }
+        if live.pipes.is_empty() {
+            return self.over(cell);
+        }
+        for key in live.pipes.clone() {
+            self.pump.finish(key);
+        }
+    }
+
+    /// The log pump tells.
+    pub(super) fn log_event(&mut self, event: LogEvent) {
+        match event {
+            LogEvent::Finished { key, kept } => {
+                if !kept {
+                    self.let_go_of_pipe(key);
+                }
+                let (cell, run, _) = of_pipe_key(key);
+                let Some(live) = self.cells.get_mut(&cell).filter(|live| live.run == run) else {
+                    return;
+                };
+                live.pipes.retain(|&other| other != key);
+                if live.pipes.is_empty() {
+                    self.over(cell);
+                }
+            }
+            LogEvent::Released { key } => self.let_go_of_pipe(key),
+            LogEvent::Trouble { id, error } => {
+                tracing::error!("log of {id}: {error}");
+                self.troubles.insert(id.to_string(), error);
+            }
+            LogEvent::Recovered { id } => {
+                tracing::info!("log of {id}: goes on");
+                self.troubles.remove(&id.to_string());
+            }
+            LogEvent::Dropped { id, bytes } => {
+                let whose = id.map_or_else(|| "nobody known".to_owned(), |id| id.to_string());
+                tracing::error!("log of {whose}: {bytes} bytes had to be dropped");
+                *self.lost_bytes.entry(whose).or_default() += bytes;
+            }
+        }
+    }
+
+    fn let_go_of_pipe(&self, key: u64) {
+        let (cell, run, stream) = of_pipe_key(key);
+        self.estate.drop_held(pipe_tags(cell, run)[stream as usize]);
+    }
+
+    /// Nothing is left of the run: the core hears of it.
+    fn over(&mut self, cell: CellId) {
+        let Some(live) = self.cells.get_mut(&cell) else { return };
+        let Some(ending) = live.ending.take() else { return };
+        let (id, run, log_at) = (live.id.clone(), live.run, live.log_at);
+        let (event, exit) = match ending.how {
+            How::Exited(exit) => {
+                let reason = self.reason(cell, exit);
+                tracing::info!("{id}: run {} {reason}", run.0);
+                let last = LastExit::new(run, Some(exit), &reason, ending.at_ms).with_log(log_at);
+                (Event::Exited { id: id.clone(), run, exit }, last)
+            }
+            How::NeverExeced(problem) => {
+                let last = LastExit::new(run, None, &problem.reason, ending.at_ms);
+                (Event::SpawnFailed { id: id.clone(), run, fault: problem.fault }, last)
+            }
+        };
+        self.set_last_exit(&id, exit);
+        self.tell_and(event, |engine| engine.forget_run(cell));
+    }
+
+    fn reason(&self, cell: CellId, exit: Exit) -> String {
+        let Some(live) = self.cells.get(&cell) else { return String::new() };
+        let service = self.fleet.get(&live.id);
+        let uptime = service.map(|service| now().since(service.since()));
+        let tail = explain::stderr_tail(&self.folder, &live.id, live.log_at, 20);
+        explain::exit(exit, uptime, service.map(|s| s.phase), &tail)
+    }
+
+    fn set_last_exit(&mut self, id: &ServiceId, exit: LastExit) {
+        if let Some(instance) = self.instances.get_mut(id) {
+            instance.last_exit = Some(exit);
+            self.save_record(id);
+        }
+    }
+
+    /// The cell is free again.
+    pub(super) fn forget_run(&mut self, cell: CellId) {
+        self.slots.clear(cell);
+        if let Some(Live { pid: Some(pid), .. }) = self.cells.remove(&cell) {
+            self.by_pid.remove(&pid);
+            self.estate.drop_held(child_tag(cell, pid));
+        }
+    }
+
+    /// Watches a process whose parent is not the keeper: by its pidfd alone.
+    pub(super) fn watch(&self, cell: CellId) {
+        let Some(live) = self.cells.get(&cell) else { return };
+        let Some(pidfd) = live.pidfd.clone() else { return };
+        let (run, inbox) = (live.run, self.inbox.clone());
+        tokio::spawn(async move {
+            let exit = exit_by_pidfd(&pidfd).await;
+            // The engine ends only with the process.
+            let _ = inbox.send(Message::Gone { cell, run, exit }).await;
+        });
+    }
+
+}
+
+/// Waits until the process is dead, and a little longer for how it died: whoever its parent is has
+/// to reap it first.
+async fn exit_by_pidfd(pidfd: &Arc<OwnedFd>) -> Option<Exit> {
+    if let Ok(watched) = watch::readable(Arc::clone(pidfd)) {
+        // An error would mean that it cannot be watched; then it is looked at below.
+        let _ = watched.readable().await;
+    }
+    for _ in 0..50 {
+        if pidfd::has_exited(pidfd)
+            && let Some(exit) = pidfd::exit_of(pidfd)
+        {
+            return Some(exit);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_key_names_cell_run_and_stream() {
+        for cell in [0, 1, 8191] {
+            for stream in [0, 1] {
+                let key = pipe_key(CellId(cell), RunId(77_777), stream);
+                assert_eq!(of_pipe_key(key), (CellId(cell), RunId(77_777), stream));
+            }
+        }
+    }
+}

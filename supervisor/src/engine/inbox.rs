@@ -1,0 +1,153 @@
+//! What may happen to the engine, and how its answers travel back.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use supervisor_core::{Exit, RunId, Time};
+use supervisor_protocol::{Failure, FailureKind, Reply, Request};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc;
+
+use super::changes::Read;
+use super::spawner::Report;
+use super::undertaker::Order;
+use crate::os::tree::Left;
+use crate::persist::slots::CellId;
+
+/// Messages that wait for the engine; senders wait when there are more.
+const INBOX: usize = 1024;
+/// Replies that wait for one client; with more it is too slow and is let go.
+const REPLIES: usize = 16 * 1024;
+
+/// One thing that happened.
+#[derive(Debug)]
+pub enum Message {
+    /// A client asks.
+    Ask(Ask),
+    /// The spawner is done with an order.
+    Spawned(Report),
+    /// The undertaker is done with an order.
+    TreeEnded(Order, Left),
+    /// The log pump tells.
+    Log(supervisor_logs::Event),
+    /// The desired state is on disk, or is not.
+    Saved(std::io::Result<()>),
+    /// A process that is not the keeper's child has ended.
+    Gone {
+        /// Its cell.
+        cell: CellId,
+        /// Its run.
+        run: RunId,
+        /// `None`: nobody can say how.
+        exit: Option<Exit>,
+    },
+    /// The keeper is dead.
+    KeeperGone,
+}
+
+/// A request and where its answers go.
+#[derive(Debug)]
+pub struct Ask {
+    /// What is asked.
+    pub what: What,
+    /// Where the answers go.
+    pub replies: Replies,
+}
+
+/// What is asked, with the files read that it names.
+#[derive(Debug)]
+pub enum What {
+    /// Anything that needs no files.
+    Request(Request),
+    /// Definitions to carry out.
+    Define(Read),
+}
+
+/// The sending end for the engine's messages.
+pub type Inbox = mpsc::Sender<Message>;
+
+/// Makes the inbox.
+pub fn inbox() -> (Inbox, mpsc::Receiver<Message>) {
+    mpsc::channel(INBOX)
+}
+
+/// One frame on its way to a client.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The frame.
+    pub reply: Reply,
+    /// The descriptors that go with it.
+    pub fds: Vec<OwnedFd>,
+}
+
+/// Where the answers to one request go. Sending never waits: a client that does not read is let go.
+#[derive(Clone, Debug)]
+pub struct Replies {
+    sender: mpsc::Sender<Outgoing>,
+}
+
+impl Replies {
+    /// A new pair.
+    pub fn new() -> (Replies, mpsc::Receiver<Outgoing>) {
+        let (sender, receiver) = mpsc::channel(REPLIES);
+        (Replies { sender }, receiver)
+    }
+
+    /// Sends a frame.
+    pub fn send(&self, reply: Reply) {
+        self.send_with(reply, Vec::new());
+    }
+
+    /// Sends a frame with descriptors.
+    pub fn send_with(&self, reply: Reply, fds: Vec<OwnedFd>) {
+        // A client that is gone or does not read gets nothing; the session sees the gap by the
+        // missing end.
+        let _ = self.sender.try_send(Outgoing { reply, fds });
+    }
+
+    /// The last frame.
+    pub fn end(&self) {
+        self.send(Reply::End);
+    }
+
+    /// The last frame of a request that was refused.
+    pub fn refuse(&self, kind: FailureKind, message: impl Into<String>, hint: Option<&str>) {
+        self.send(Reply::Error(Failure {
+            kind,
+            message: message.into(),
+            causes: Vec::new(),
+            hint: hint.map(str::to_owned),
+        }));
+    }
+
+    /// Waits until the session has taken everything, or is gone, but not for long.
+    pub async fn flushed(&mut self) {
+        // The session drops its end after it has written the last frame.
+        // A client that does not read does not keep the daemon from leaving.
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.sender.closed()).await;
+    }
+}
+
+/// Waits for the keeper and takes what it said.
+pub async fn read_poke(poke: &AsyncFd<Arc<OwnedFd>>) -> u64 {
+    loop {
+        let Ok(mut ready) = poke.readable().await else { return 0 };
+        let mut value = [0; 8];
+        match nix::unistd::read(poke.get_ref(), &mut value) {
+            Ok(8) => return u64::from_ne_bytes(value),
+            _ => ready.clear_ready(),
+        }
+    }
+}
+
+/// Sleeps until a moment of the core's clock; for ever without one.
+pub async fn sleep_until(deadline: Option<Time>) {
+    match deadline {
+        // One more, so that it is not woken a fraction too early.
+        Some(at) => {
+            tokio::time::sleep(Duration::from_millis(at.since(super::now()).0 + 1)).await;
+        }
+        None => std::future::pending().await,
+    }
+}

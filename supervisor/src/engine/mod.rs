@@ -1,0 +1,260 @@
+//! The engine: the daemon proper. It decides by asking the core and does what the core says.
+//!
+//! One task owns everything: each turn of [`Engine::run`] takes one message that says what happened,
+//! tells the core, carries out its actions, and looks whether somebody's answer is due. Nothing in a
+//! turn waits: processes are made by the spawner's thread, trees ended by the undertaker's, logs moved
+//! by the pump's, the desired state written by the saver's, clients served by tasks; all of them send
+//! what came of it as the next message.
+//!
+//! It may be killed at any moment. What the next engine needs is in the slots before an action is
+//! carried out, and in the keeper's hands ([`birth`]).
+
+mod actions;
+mod adopt;
+mod birth;
+pub mod changes;
+mod ending;
+mod estate;
+mod explain;
+pub mod inbox;
+mod log;
+mod mutate;
+pub mod prepare;
+pub mod record;
+mod spawner;
+mod undertaker;
+mod view;
+mod waiters;
+
+use std::collections::{BTreeMap, HashMap};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use nix::time::{ClockId, clock_gettime};
+use supervisor_core::{Fleet, RunId, ServiceId, Time};
+use supervisor_logs::{Folder, Pump};
+use supervisor_protocol::Paths;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::Receiver;
+
+use crate::keeper::exits::Exits;
+use crate::keeper::link::{Kind, Tag};
+use crate::keeper::{POKE_EXITS, POKE_STOP};
+use crate::os::own;
+use crate::persist::desired::Desired;
+use crate::persist::saver::Saver;
+use crate::persist::slots::{CellId, Slots};
+use estate::Estate;
+use inbox::{Inbox, Message};
+use record::LastExit;
+use spawner::Spawner;
+use undertaker::Undertaker;
+
+/// One instance as the engine knows it, besides what the core knows.
+#[derive(Debug)]
+struct Instance {
+    slot: u32,
+    last_exit: Option<LastExit>,
+}
+
+/// A run that has a process, is getting one, or is being cleared away.
+#[derive(Debug)]
+struct Live {
+    id: ServiceId,
+    run: RunId,
+    pid: Option<i32>,
+    pidfd: Option<Arc<OwnedFd>>,
+    /// The value of its `SUPERVISOR_RUN`.
+    token: String,
+    /// Length of its standard error's file when it was started.
+    log_at: u64,
+    /// Not a child of this keeper, whose records say nothing about it.
+    foreign: bool,
+    /// The pipes that the pump has, by key.
+    pipes: Vec<u64>,
+    /// It has exited; what is still to be done about that.
+    ending: Option<ending::Ending>,
+    /// CPU ticks of its tree and when they were read.
+    cpu: Option<view::CpuSample>,
+}
+
+/// See the module.
+struct Engine {
+    paths: Paths,
+    keeper: i32,
+    born: Time,
+    fleet: Fleet,
+    desired: Desired,
+    instances: BTreeMap<ServiceId, Instance>,
+    cells: BTreeMap<CellId, Live>,
+    by_pid: HashMap<i32, CellId>,
+    slots: Arc<Slots>,
+    exits: Arc<Exits>,
+    /// The newest exit record that was looked at.
+    seen: u64,
+    estate: Estate,
+    spawner: Spawner,
+    undertaker: Undertaker,
+    pump: Pump,
+    folder: Folder,
+    saver: Saver,
+    mutations: mutate::Queue,
+    waiters: waiters::Waiters,
+    inbox: Inbox,
+    /// Somebody asked for the daemon to stop; who waits for it.
+    stopping: Option<Vec<inbox::Replies>>,
+    /// Streams whose log cannot be written, with the reason.
+    troubles: BTreeMap<String, String>,
+    lost_bytes: BTreeMap<String, u64>,
+}
+
+/// Now, on the core's clock: milliseconds since boot, not counting time asleep.
+pub fn now() -> Time {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Time(0), |t| {
+        Time(t.tv_sec().unsigned_abs() * 1000 + t.tv_nsec().unsigned_abs() / 1_000_000)
+    })
+}
+
+/// Becomes the engine, in the process that a keeper has started for it.
+pub fn main() -> ExitCode {
+    own::small_heap();
+    own::set_name("supervisor");
+    let paths = match Paths::from_env() {
+        Ok(paths) => paths,
+        Err(error) => return refuse(&error.to_string()),
+    };
+    // Every file and socket is made with its exact mode; this is for those of libraries.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    let _log = match log::start(&paths) {
+        Ok(guard) => guard,
+        Err(error) => return refuse(&format!("cannot write its own log: {error}")),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(16)
+        .thread_stack_size(256 * 1024)
+        .build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(async {
+            let (engine, inbox, poke) = birth::born(paths).await?;
+            Ok::<_, String>(engine.run(inbox, poke).await)
+        }),
+        Err(error) => Err(error.to_string()),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            tracing::error!("the engine cannot start: {error}");
+            refuse(&error)
+        }
+    }
+}
+
+fn refuse(why: &str) -> ExitCode {
+    eprintln!("supervisor: the engine cannot start: {why}");
+    ExitCode::FAILURE
+}
+
+impl Engine {
+    async fn run(mut self, mut inbox: Receiver<Message>, poke: AsyncFd<Arc<OwnedFd>>) -> ExitCode {
+        loop {
+            let deadline = [self.fleet.next_deadline(), self.waiters.next_deadline()]
+                .into_iter()
+                .flatten()
+                .min();
+            // First only what happened; what to do about it, after.
+            let happened = tokio::select! {
+                biased;
+                poked = inbox::read_poke(&poke) => Happened::Poked(poked),
+                message = inbox.recv() => match message {
+                    Some(message) => Happened::Message(message),
+                    None => return ExitCode::FAILURE,
+                },
+                () = inbox::sleep_until(deadline) => Happened::Time,
+            };
+            match happened {
+                Happened::Poked(value) => self.poked(value),
+                Happened::Message(message) => self.take(message),
+                Happened::Time => self.tell(supervisor_core::Event::Tick),
+            }
+            self.next_mutation();
+            self.answer_waiters();
+            if self.may_leave() {
+                return self.leave().await;
+            }
+        }
+    }
+
+    fn poked(&mut self, value: u64) {
+        if value % POKE_STOP >= POKE_EXITS {
+            self.read_exits();
+        }
+        if value >= POKE_STOP {
+            tracing::info!("asked to stop by a signal");
+            self.shut_down(None);
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Ask(ask) => self.asked(ask),
+            Message::Spawned(report) => self.spawned(report),
+            Message::TreeEnded(order, left) => self.tree_ended(&order, &left),
+            Message::Log(event) => self.log_event(event),
+            Message::Saved(result) => self.saved(result),
+            Message::Gone { cell, run, exit } => self.gone(cell, run, exit),
+            Message::KeeperGone => self.succeed_keeper(),
+        }
+    }
+
+    /// The keeper is dead. Without systemd this process becomes the keeper in place: it has all
+    /// the descriptors, and the next engine goes on from the slots.
+    fn succeed_keeper(&mut self) {
+        if std::env::var_os("NOTIFY_SOCKET").is_some() {
+            // Under systemd a new keeper is on its way, and two of them must never be.
+            tracing::error!("the keeper is gone; systemd starts the next one");
+            std::process::exit(1);
+        }
+        if self.stopping.is_some() {
+            tracing::error!("the keeper is gone while everything is being stopped");
+        }
+        tracing::error!("the keeper is gone; this process takes its place");
+        let mut table = self.estate.list();
+        table.push((self.exits.file().as_raw_fd(), Tag::single(Kind::EXITS)));
+        let error = crate::launch::become_keeper(&table);
+        tracing::error!("cannot become the keeper: {error}");
+        std::process::exit(1);
+    }
+
+    fn may_leave(&self) -> bool {
+        self.stopping.is_some() && self.fleet.is_down() && self.cells.is_empty()
+            && self.mutations.is_idle()
+    }
+
+    /// The last thing: nothing runs any more.
+    async fn leave(mut self) -> ExitCode {
+        tracing::info!("everything is stopped; leaving");
+        for path in &self.paths.sockets {
+            // Gone already is as good.
+            let _ = std::fs::remove_file(path);
+        }
+        // The next daemon begins by the boot policy, not from here.
+        let _ = std::fs::remove_file(birth::runtime_path(&self.paths));
+        let mut waiting = self.stopping.take().unwrap_or_default();
+        for replies in &waiting {
+            replies.end();
+        }
+        for replies in &mut waiting {
+            replies.flushed().await;
+        }
+        self.estate.leave(0);
+        ExitCode::SUCCESS
+    }
+}
+
+enum Happened {
+    Poked(u64),
+    Message(Message),
+    Time,
+}

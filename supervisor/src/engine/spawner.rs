@@ -1,0 +1,296 @@
+//! The one thread that makes processes. One at a time: the kernel suspends it until the child has
+//! exec'd, which is what makes the slot's words trustworthy, and costs less than a millisecond.
+//!
+//! The order is the promise: the pipes are held by the keeper before the child exists, the cell says
+//! which run it is before the kernel writes the pid into it, and the child is in its cell before it
+//! runs a line. So a new engine finds either no process, or one that it knows all about.
+//!
+//! Known limit: a program or environment file on a file system that hangs (NFS) holds up the starts
+//! of others, too, for as long as it does. Running apps are not touched by that.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString, OsStr};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, SigmaskHow};
+use supervisor_config::App;
+use supervisor_core::{RunId, ServiceId, SpawnFault};
+use supervisor_logs::{Folder, Stream, StreamId};
+
+use super::estate::Estate;
+use super::prepare::{explain_exec, prepare};
+use crate::keeper::exits::Exits;
+use crate::keeper::link::{Kind, Tag};
+use crate::os::pipe::pipe_for_app;
+use crate::os::spawn::{Launch, Outcome, Stage, spawn};
+use crate::persist::slots::{CellId, RunNotes, Slots};
+
+/// What to start.
+#[derive(Debug)]
+pub struct Order {
+    /// Whose run.
+    pub id: ServiceId,
+    /// Which run.
+    pub run: RunId,
+    /// Where it is written down.
+    pub cell: CellId,
+    /// From what.
+    pub app: Arc<App>,
+    /// A checksum of that.
+    pub spec: u32,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Report {
+    /// Whose run.
+    pub id: ServiceId,
+    /// Which run.
+    pub run: RunId,
+    /// Where it is written down.
+    pub cell: CellId,
+    /// The process, or why there is none.
+    pub result: Result<Born, Problem>,
+}
+
+/// A process that has exec'd.
+#[derive(Debug)]
+pub struct Born {
+    /// Its pid.
+    pub pid: i32,
+    /// `None`: it is gone already.
+    pub pidfd: Option<OwnedFd>,
+    /// The read end of its standard output.
+    pub stdout: OwnedFd,
+    /// The read end of its standard error.
+    pub stderr: OwnedFd,
+}
+
+/// Why there is no process.
+#[derive(Debug)]
+pub struct Problem {
+    /// Whose fault.
+    pub fault: SpawnFault,
+    /// One sentence.
+    pub reason: String,
+}
+
+/// What the thread works with.
+pub struct Tools {
+    /// The keeper.
+    pub estate: Estate,
+    /// Its pid.
+    pub keeper: i32,
+    /// The cells.
+    pub slots: Arc<Slots>,
+    /// The exit records.
+    pub exits: Arc<Exits>,
+    /// Where logs are.
+    pub logs: Folder,
+}
+
+/// A handle to the thread; it ends with the process.
+#[derive(Debug)]
+pub struct Spawner {
+    orders: Sender<Order>,
+}
+
+impl Spawner {
+    /// Starts the thread. `done` is called once for each order.
+    ///
+    /// # Errors
+    /// No thread to be had.
+    pub fn start(
+        tools: Tools,
+        done: impl Fn(Report) + Send + 'static,
+    ) -> io::Result<Spawner> {
+        let (orders, inbox) = channel::<Order>();
+        thread::Builder::new().name("spawner".into()).stack_size(256 * 1024).spawn(move || {
+            // A signal meant for this process must not be handled by a child that still shares
+            // its memory.
+            let blocked = SigSet::all();
+            if nix::sys::signal::pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&blocked), None)
+                .is_err()
+            {
+                return;
+            }
+            for order in inbox {
+                let result = tools.carry_out(&order);
+                let Order { id, run, cell, .. } = order;
+                done(Report { id, run, cell, result });
+            }
+        })?;
+        Ok(Spawner { orders })
+    }
+
+    /// Orders a start.
+    pub fn spawn(&self, order: Order) {
+        // The thread ends only with the process.
+        let _ = self.orders.send(order);
+    }
+}
+
+/// The value of `SUPERVISOR_RUN`: tells this run's processes from all others of the machine.
+pub fn run_token(token: u64, cell: CellId, run: RunId) -> String {
+    format!("{token:016x}.{}.{}", cell.0, run.0)
+}
+
+/// The tags under which the keeper holds a run's pipes.
+pub fn pipe_tags(cell: CellId, run: RunId) -> [Tag; 2] {
+    [Kind::STDOUT, Kind::STDERR].map(|kind| Tag { slot: cell.0, kind, generation: run.0 })
+}
+
+/// The tag under which the keeper holds a run's pidfd.
+pub fn child_tag(cell: CellId, pid: i32) -> Tag {
+    Tag { slot: cell.0, kind: Kind::CHILD, generation: pid.cast_unsigned().into() }
+}
+
+impl Tools {
+    fn carry_out(&self, order: &Order) -> Result<Born, Problem> {
+        let broken = |reason: String| Problem { fault: SpawnFault::Broken, reason };
+        let prepared = prepare(&order.app).map_err(broken)?;
+        let short = |error: &io::Error| problem_of_machine("cannot make its pipes", error);
+        let out = pipe_for_app(prepared.identity.as_ref()).map_err(|e| short(&e))?;
+        let err = pipe_for_app(prepared.identity.as_ref()).map_err(|e| short(&e))?;
+        let tags = pipe_tags(order.cell, order.run);
+        self.estate
+            .hold_surely(&[(tags[0], out.read.as_raw_fd()), (tags[1], err.read.as_raw_fd())])
+            .map_err(|e| short(&e))?;
+        let launch = Launch {
+            programs: prepared.programs,
+            argv: prepared.argv,
+            env: self.environment(order, prepared.env).map_err(broken)?,
+            directory: prepared.directory,
+            stdin: None,
+            stdout: out.write,
+            stderr: err.write,
+            identity: prepared.identity,
+            umask: prepared.umask,
+            nofile: prepared.nofile,
+            oom_score_adj: prepared.oom_score_adj,
+            nice: None,
+            keeper: self.keeper,
+            no_new_privs: false,
+        };
+        let outcome = self.write_down_and_spawn(order, &launch);
+        let problem = match outcome {
+            Outcome::Running { pid, pidfd } => {
+                if let Some(pidfd) = &pidfd {
+                    // The keeper being gone is noticed elsewhere; the child is in its cell.
+                    let _ = self.estate.hold(child_tag(order.cell, pid), pidfd);
+                }
+                return Ok(Born { pid, pidfd, stdout: out.read, stderr: err.read });
+            }
+            Outcome::Failed { stage, errno, .. } => failed_stage(
+                stage,
+                errno,
+                &launch.programs[0],
+                &launch.directory,
+                order.app.user.as_deref(),
+            ),
+            Outcome::NoProcess { errno } => {
+                problem_of_machine("no process to be had", &io::Error::from(errno))
+            }
+        };
+        for tag in tags {
+            self.estate.drop_held(tag);
+        }
+        Err(problem)
+    }
+
+    fn write_down_and_spawn(&self, order: &Order, launch: &Launch) -> Outcome {
+        let words = self.slots.spawn_cell(order.cell);
+        words.pid.store(0, Ordering::Release);
+        words.stage.store(Stage::None as u32, Ordering::Release);
+        words.errno.store(0, Ordering::Release);
+        let head = self.exits.head().and_then(|head| {
+            self.exits.clear_cell(order.cell.0)?;
+            Ok(head)
+        });
+        let seen = match head {
+            Ok(head) => head,
+            Err(error) => {
+                let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+                return Outcome::NoProcess { errno };
+            }
+        };
+        let notes = RunNotes {
+            run: order.run,
+            seen,
+            birth: 0,
+            spec: order.spec,
+            begun: [false; 2],
+            log_at: self.log_length(&order.id),
+        };
+        self.slots.note(order.cell, &notes);
+        spawn(launch, words)
+    }
+
+    fn log_length(&self, id: &ServiceId) -> u64 {
+        let stream = StreamId {
+            app: id.app.to_string(),
+            instance: id.instance,
+            stream: Stream::Err,
+        };
+        std::fs::metadata(self.logs.path(&stream)).map_or(0, |found| found.len())
+    }
+
+    fn environment(
+        &self,
+        order: &Order,
+        mut env: BTreeMap<String, String>,
+    ) -> Result<Vec<CString>, String> {
+        let token = run_token(self.slots.token(), order.cell, order.run);
+        env.insert("SUPERVISOR_APP".into(), order.id.app.to_string());
+        env.insert("SUPERVISOR_INSTANCE".into(), order.id.instance.to_string());
+        env.insert("SUPERVISOR_RUN".into(), token);
+        env.into_iter()
+            .map(|(key, value)| {
+                CString::new(format!("{key}={value}"))
+                    .map_err(|_| format!("the value of {key} contains a NUL byte"))
+            })
+            .collect()
+    }
+}
+
+/// A failure before or at exec, as one sentence.
+pub fn failed_stage(
+    stage: Stage,
+    errno: Errno,
+    program: &CStr,
+    directory: &CStr,
+    user: Option<&str>,
+) -> Problem {
+    let fault = match errno {
+        Errno::EAGAIN | Errno::ENOMEM | Errno::ENFILE | Errno::EMFILE => SpawnFault::Shortage,
+        // The keeper died at that moment: the next one's engine tries again.
+        _ if stage == Stage::Parent => SpawnFault::Shortage,
+        _ => SpawnFault::Broken,
+    };
+    let program = Path::new(OsStr::from_bytes(program.to_bytes()));
+    let directory = Path::new(OsStr::from_bytes(directory.to_bytes()));
+    let as_whom = user.map_or(String::new(), |user| format!(" as user {user}"));
+    let reason = match stage {
+        Stage::Exec => explain_exec(program, errno) + &as_whom,
+        Stage::Directory => {
+            format!("directory {}{as_whom}: {}", directory.display(), errno.desc())
+        }
+        _ => format!("{stage}{as_whom}: {}", errno.desc()),
+    };
+    Problem { fault, reason }
+}
+
+fn problem_of_machine(what: &str, error: &io::Error) -> Problem {
+    Problem {
+        fault: SpawnFault::Shortage,
+        reason: format!("{what}: {}", super::prepare::plain(error)),
+    }
+}

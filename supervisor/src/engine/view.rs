@@ -1,0 +1,496 @@
+//! What clients are shown: the one place where inner types become those of the wire.
+
+use std::os::fd::OwnedFd;
+
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::time::TimeValLike;
+use supervisor_config::App;
+use supervisor_core::{Exit, Phase, RestartWhen, Service as Core, ServiceId, Time, Wait};
+use supervisor_protocol::{
+    DaemonStatus, Details, Failure, FailureKind, LastExit as WireExit, LogFile, LogPaths, Logs,
+    Process, Reply, Service, State, Stream as WireStream,
+};
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::ending::{stream_id, wall_ms};
+use super::inbox::Replies;
+use super::record::LastExit;
+use super::{Engine, Live, explain, now};
+use crate::os::tree::{Table, Tree};
+use crate::os::proc;
+use crate::persist::desired::{Entry, Wish};
+
+/// Rows in one frame: far below its limit, whatever the rows say.
+const ROWS: usize = 256;
+/// Instances whose log files go into one frame; a message carries at most 253 descriptors.
+const LOGS: usize = 100;
+/// CPU use is measured over at least so many milliseconds.
+const CPU_SPAN: u64 = 250;
+/// CPU time is counted in these.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// The last measurement of a tree's CPU time.
+#[derive(Clone, Copy, Debug)]
+pub struct CpuSample {
+    ticks: u64,
+    at: Time,
+    percent: f64,
+}
+
+/// The answer to a name that nobody has.
+pub fn no_such_app(name: &str) -> Failure {
+    Failure {
+        kind: FailureKind::NoSuchApp,
+        message: format!("there is no app {name:?}"),
+        causes: Vec::new(),
+        hint: Some("`supervisorctl status` lists them".to_owned()),
+    }
+}
+
+impl Engine {
+    /// The run of an instance that counts, where it has a process.
+    pub(super) fn live_of(&self, id: &ServiceId) -> Option<&Live> {
+        let run = self.fleet.get(id)?.run()?;
+        self.cells.values().find(|live| live.id == *id && live.run == run)
+    }
+
+    /// The pid of an instance's main process.
+    pub(super) fn pid_of(&self, id: &ServiceId) -> Option<i32> {
+        self.live_of(id).filter(|live| live.ending.is_none())?.pid
+    }
+
+    /// Which instances the words of a command line mean, in the order of their numbers.
+    fn resolve(&self, targets: &[String]) -> Result<Vec<ServiceId>, Failure> {
+        let mut found: Vec<(u64, ServiceId)> = Vec::new();
+        let any = targets.is_empty();
+        for (id, entry, wish) in self.desired.instances().filter(|(_, _, wish)| !wish.remove) {
+            if any || targets.iter().any(|target| means(target, &id, entry, wish)) {
+                found.push((wish.id, id));
+            }
+        }
+        for target in targets {
+            let hit = self.desired.instances().any(|(id, entry, wish)| {
+                !wish.remove && means(target, &id, entry, wish)
+            });
+            if !hit && target != "all" {
+                return Err(no_such_app(target));
+            }
+        }
+        found.sort();
+        Ok(found.into_iter().map(|(_, id)| id).collect())
+    }
+
+    pub(super) fn answer_status(&mut self, targets: &[String], replies: &Replies) {
+        let ids = match self.resolve(targets) {
+            Ok(ids) => ids,
+            Err(failure) => return replies.send(Reply::Error(failure)),
+        };
+        let table = (!ids.is_empty()).then(Table::scan);
+        for part in ids.chunks(ROWS) {
+            let rows = part.iter().filter_map(|id| self.row(id, table.as_ref())).collect();
+            replies.send(Reply::Services(rows));
+        }
+        replies.end();
+    }
+
+    fn row(&mut self, id: &ServiceId, table: Option<&Table>) -> Option<Service> {
+        let usage = table.and_then(|table| self.usage(id, table));
+        let service = self.fleet.get(id)?;
+        let entry = self.desired.apps.get(&id.app)?;
+        let wish = entry.instances.get(&id.instance)?;
+        let policy = self.fleet.policy(id)?;
+        let instance = self.instances.get(id)?;
+        let pid = self.pid_of(id);
+        let next = service.next_start().map(|at| at.since(now()).0);
+        let path = |stream| self.folder.path(&stream_id(id, stream));
+        let lost = |stream| self.lost_bytes.get(&stream_id(id, stream).to_string()).copied();
+        Some(Service {
+            id: wish.id,
+            name: id.app.to_string(),
+            instance: id.instance,
+            namespace: entry.app.namespace.clone(),
+            state: state(service.state()),
+            pid,
+            ready: service.ready(policy),
+            uptime_ms: pid.map(|_| now().since(service.since()).0),
+            restarts: service.restarts,
+            failures: service.failures,
+            cpu_percent: usage.map(|(cpu, _)| cpu),
+            memory_bytes: usage.map(|(_, memory)| memory),
+            last_exit: instance.last_exit.as_ref().map(wire_exit),
+            next_start_at: next.map(|ms| rfc3339(wall_ms() + ms)),
+            next_start_in_ms: next,
+            logs: LogPaths {
+                stdout: path(0),
+                stderr: path(1),
+                dropped_lines: 0,
+                dropped_bytes: lost(0).unwrap_or(0) + lost(1).unwrap_or(0),
+            },
+            run: service.last_run.0,
+            note: self.note(id),
+        })
+    }
+
+    /// CPU (percent of one core) and memory of a whole tree.
+    fn usage(&mut self, id: &ServiceId, table: &Table) -> Option<(f64, u64)> {
+        let keeper = self.keeper;
+        let run = self.fleet.get(id)?.run()?;
+        let now = now();
+        let since = self.fleet.get(id)?.since();
+        let live = self.cells.values_mut().find(|live| live.id == *id && live.run == run)?;
+        let main = live.pid.filter(|_| live.ending.is_none())?;
+        let tree = Tree { keeper, main, main_alive: true, token: &live.token };
+        let usage = tree.usage_in(table);
+        let before = live.cpu.unwrap_or(CpuSample { ticks: 0, at: since, percent: 0.0 });
+        let span = now.since(before.at).0;
+        let percent = if span >= CPU_SPAN {
+            let ticks = usage.cpu_ticks.saturating_sub(before.ticks) as f64;
+            let percent = ticks / TICKS_PER_SECOND / (span as f64 / 1000.0) * 100.0;
+            let percent = (percent * 10.0).round() / 10.0;
+            live.cpu = Some(CpuSample { ticks: usage.cpu_ticks, at: now, percent });
+            percent
+        } else {
+            before.percent
+        };
+        Some((percent, usage.memory_bytes))
+    }
+
+    /// One sentence, where there is something to know: why it does not run, or what is wrong.
+    pub(super) fn note(&self, id: &ServiceId) -> Option<String> {
+        let service = self.fleet.get(id)?;
+        let exit = self.instances.get(id)?.last_exit.as_ref();
+        let reason = exit.map_or("it could not be started", |exit| exit.reason.as_str());
+        let note = match service.phase {
+            Phase::Backoff { .. } => Some(format!("{reason}{}", self.next_step(service))),
+            Phase::Errored => Some(format!("{reason}; given up after {} tries", service.failures)),
+            Phase::Completed => Some(reason.to_owned()),
+            Phase::Waiting(Wait::Shortage { .. }) => {
+                Some(format!("{reason}; tried again every second"))
+            }
+            Phase::Waiting(Wait::Dependencies) => {
+                let blockers = self.fleet.blockers(id);
+                let names: Vec<String> = blockers.iter().map(|id| self.name_of(id)).collect();
+                Some(format!("waits for {}", names.join(", ")))
+            }
+            Phase::Waiting(Wait::Schedule { .. }) => None,
+            Phase::Stopping { .. } => Some(self.stopping_note(service)),
+            Phase::Stopped | Phase::Spawning { .. } | Phase::Starting { .. } => None,
+            Phase::Running { .. } => None,
+        };
+        let trouble = [0, 1].into_iter().find_map(|stream| {
+            let error = self.troubles.get(&stream_id(id, stream).to_string())?;
+            Some(format!("its log cannot be written: {error}"))
+        });
+        match (note, trouble) {
+            (Some(note), Some(trouble)) => Some(format!("{note}; {trouble}")),
+            (note, trouble) => note.or(trouble),
+        }
+    }
+
+    fn stopping_note(&self, service: &Core) -> String {
+        match service.deadline() {
+            Some(at) if at > now() => {
+                format!("stopping; killed in {}", explain::seconds(at.since(now())))
+            }
+            _ => "stopping".to_owned(),
+        }
+    }
+
+    /// The name alone where there is one instance.
+    fn name_of(&self, id: &ServiceId) -> String {
+        match self.desired.apps.get(&id.app) {
+            Some(entry) if entry.app.instances > 1 => id.to_string(),
+            Some(_) => id.app.to_string(),
+            None => format!("{} (which does not exist)", id.app),
+        }
+    }
+
+    pub(super) fn answer_show(&mut self, target: &str, show_env: bool, replies: &Replies) {
+        let ids = match self.resolve(&[target.to_owned()]) {
+            Ok(ids) => ids,
+            Err(failure) => return replies.send(Reply::Error(failure)),
+        };
+        let table = Table::scan();
+        for id in &ids {
+            let Some(row) = self.row(id, Some(&table)) else { continue };
+            if let Some(details) = self.details(id, row, show_env, &table) {
+                replies.send(Reply::Details(Box::new(details)));
+            }
+        }
+        replies.end();
+    }
+
+    fn details(
+        &self,
+        id: &ServiceId,
+        service: Service,
+        show_env: bool,
+        table: &Table,
+    ) -> Option<Details> {
+        let entry = self.desired.apps.get(&id.app)?;
+        let app = &entry.app;
+        let user = match (&app.user, &app.group) {
+            (Some(user), Some(group)) => Some(format!("{user}:{group}")),
+            (user, _) => user.clone(),
+        };
+        let hide = |value: &String| show_env.then(|| value.clone());
+        let origin = entry.origin.as_ref();
+        Some(Details {
+            service,
+            command: app.command.clone(),
+            directory: app.directory.clone(),
+            user,
+            origin: origin.map_or("command line".to_owned(), |path| path.display().to_string()),
+            boot: format!("{:?}", app.policy.boot).to_lowercase(),
+            after: app.policy.after.iter().map(ToString::to_string).collect(),
+            env: app.env.iter().map(|(key, value)| (key.clone(), hide(value))).collect(),
+            env_file: app.env_file.iter().map(supervisor_config::EnvFile::written).collect(),
+            policies: policies(app),
+            stderr_tail: self.stderr_tail(id, 10),
+            processes: self.processes(id, table),
+        })
+    }
+
+    fn processes(&self, id: &ServiceId, table: &Table) -> Vec<Process> {
+        let Some(live) = self.live_of(id) else { return Vec::new() };
+        let Some(main) = live.pid.filter(|_| live.ending.is_none()) else { return Vec::new() };
+        let tree = Tree { keeper: self.keeper, main, main_alive: true, token: &live.token };
+        let one = |pid: i32| {
+            let memory_bytes = proc::stat(pid)?.rss_pages * page_size();
+            Some(Process { pid, memory_bytes, command: proc::cmdline(pid)?.join(" ") })
+        };
+        tree.members_in(table).into_iter().filter_map(one).collect()
+    }
+
+    pub(super) fn answer_logs(&self, targets: &[String], follow: bool, replies: &Replies) {
+        let ids = match self.resolve(targets) {
+            Ok(ids) => ids,
+            Err(failure) => return replies.send(Reply::Error(failure)),
+        };
+        for part in ids.chunks(LOGS) {
+            match self.log_files(part, follow) {
+                Ok((logs, fds)) => replies.send_with(Reply::Logs(logs), fds),
+                Err(error) => return replies.refuse(FailureKind::Failed, error, None),
+            }
+        }
+        replies.end();
+    }
+
+    fn log_files(
+        &self,
+        ids: &[ServiceId],
+        follow: bool,
+    ) -> Result<(Logs, Vec<OwnedFd>), String> {
+        let mut fds = Vec::new();
+        let mut files = Vec::new();
+        let inotify = if follow {
+            let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
+            Some(Inotify::init(flags).map_err(|e| format!("cannot follow: {}", e.desc()))?)
+        } else {
+            None
+        };
+        for id in ids {
+            for stream in [0, 1] {
+                let stream_id = stream_id(id, stream);
+                // Made where it does not exist yet, so that it can be followed from its first line.
+                let open = if follow {
+                    self.folder.open_for_append(&stream_id).map(drop)
+                } else {
+                    Ok(())
+                };
+                let file = open.and_then(|()| self.folder.open_for_reading(&stream_id));
+                let Some(file) = file.map_err(|error| error.to_string())? else { continue };
+                let path = self.folder.path(&stream_id);
+                let changes = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_DONT_FOLLOW;
+                let watch = inotify.as_ref().and_then(|inotify| {
+                    inotify.add_watch(&path, changes).ok().map(watch_number)
+                });
+                let which = if stream == 0 { WireStream::Out } else { WireStream::Err };
+                let (name, instance) = (id.app.to_string(), id.instance);
+                files.push(LogFile { name, instance, stream: which, path, watch });
+                fds.push(file.into());
+            }
+        }
+        let logs = Logs { inotify: inotify.is_some(), files };
+        if let Some(inotify) = inotify {
+            fds.insert(0, inotify.into());
+        }
+        Ok((logs, fds))
+    }
+
+    pub(super) fn answer_daemon_status(&self, replies: &Replies) {
+        let keeper_ms = proc::stat(self.keeper).map_or(0, |stat| {
+            let ticks = stat.start * 1000 / TICKS_PER_SECOND as u64;
+            boot_ms().saturating_sub(ticks)
+        });
+        replies.send(Reply::Daemon(DaemonStatus {
+            keeper_pid: self.keeper,
+            engine_pid: std::process::id().cast_signed(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_ms: keeper_ms,
+            engine_uptime_ms: now().since(self.born).0,
+            engine_restarts: self.slots.engines().saturating_sub(1),
+            services: self.fleet.iter().count() as u64,
+            log: self.paths.daemon_log(),
+            limits: limits(),
+        }));
+        replies.end();
+    }
+}
+
+fn page_size() -> u64 {
+    nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
+        .ok()
+        .flatten()
+        .map_or(4096, i64::unsigned_abs)
+}
+
+/// Milliseconds since boot, as the kernel counts a process's start.
+fn boot_ms() -> u64 {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME)
+        .map_or(0, |t| t.num_milliseconds().unsigned_abs())
+}
+
+/// The promises that do not hold here.
+fn limits() -> Vec<String> {
+    let mut limits = Vec::new();
+    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        limits.push(
+            "not under systemd: if keeper and engine are killed in the same instant, nobody starts them again; the apps run on and the next start takes them over".to_owned(),
+        );
+    }
+    if !kernel_tells_exits() {
+        limits.push(
+            "this kernel (before 6.15) does not tell how a process ended that is nobody's child: after a keeper's death, exits of the apps that ran then are unknown".to_owned(),
+        );
+    }
+    limits.push(
+        "no cgroups are used: a process that leaves its session, loses its parents and clears its environment is not found when its app is stopped".to_owned(),
+    );
+    limits
+}
+
+/// Whether the exit of a process that is nobody's child can be learned: since kernel 6.15.
+fn kernel_tells_exits() -> bool {
+    let release = nix::sys::utsname::uname().map(|name| name.release().to_owned());
+    let release = release.unwrap_or_default();
+    let release = release.to_string_lossy();
+    let mut numbers = release.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    (numbers.next(), numbers.next()) >= (Some(6), Some(15))
+}
+
+/// Whether a word of the command line means this instance.
+fn means(target: &str, id: &ServiceId, entry: &Entry, wish: &Wish) -> bool {
+    if target == "all" || target == id.app.as_str() {
+        return true;
+    }
+    if let Some(namespace) = target.strip_suffix('/') {
+        return entry.app.namespace == namespace;
+    }
+    if let Some((name, instance)) = target.split_once(':') {
+        return name == id.app.as_str() && instance.parse() == Ok(id.instance);
+    }
+    target.parse() == Ok(wish.id) || glob(target.as_bytes(), id.app.as_str().as_bytes())
+}
+
+/// `*` and `?`, as a shell understands them.
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    match (pattern.first(), text.first()) {
+        (None, None) => true,
+        (Some(b'*'), _) => {
+            glob(&pattern[1..], text) || !text.is_empty() && glob(pattern, &text[1..])
+        }
+        (Some(b'?'), Some(_)) => glob(&pattern[1..], &text[1..]),
+        (Some(p), Some(t)) => p == t && glob(&pattern[1..], &text[1..]),
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+fn state(state: supervisor_core::State) -> State {
+    match state {
+        supervisor_core::State::Stopped => State::Stopped,
+        supervisor_core::State::Waiting => State::Waiting,
+        supervisor_core::State::Starting => State::Starting,
+        supervisor_core::State::Running => State::Running,
+        supervisor_core::State::Stopping => State::Stopping,
+        supervisor_core::State::Backoff => State::Backoff,
+        supervisor_core::State::Errored => State::Errored,
+        supervisor_core::State::Completed => State::Completed,
+    }
+}
+
+fn wire_exit(exit: &LastExit) -> WireExit {
+    let (code, signal) = match exit.exit {
+        Some(Exit::Code(code)) => (Some(i32::from(code)), None),
+        Some(Exit::Signal(signal)) => (None, Some(explain::signal_name(signal).into_owned())),
+        Some(Exit::Unknown) | None => (None, None),
+    };
+    WireExit { code, signal, reason: exit.reason.clone(), at: rfc3339(exit.at_ms) }
+}
+
+fn policies(app: &App) -> Vec<(String, String)> {
+    let restart = &app.policy.restart;
+    let span = explain::seconds;
+    let when = match restart.policy {
+        RestartWhen::Always => "always",
+        RestartWhen::OnFailure => "on failure",
+        RestartWhen::Never => "never",
+    };
+    let limit = match restart.max_restarts {
+        0 => "never given up".to_owned(),
+        most => format!("given up after {most} quick exits in a row"),
+    };
+    vec![
+        (
+            "restart".to_owned(),
+            format!(
+                "{when}; delay {}, at most {}, forgotten after {}; {limit}",
+                span(restart.delay),
+                span(restart.max_delay),
+                span(restart.stable_after)
+            ),
+        ),
+        (
+            "stop".to_owned(),
+            format!(
+                "{}, then SIGKILL to the whole tree after {}",
+                app.stop_signal.name(),
+                span(app.policy.stop.timeout)
+            ),
+        ),
+    ]
+}
+
+/// Milliseconds since the epoch as RFC 3339 in UTC.
+fn rfc3339(ms: u64) -> String {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000)
+        .ok()
+        .and_then(|at| at.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}
+
+fn watch_number(watch: nix::sys::inotify::WatchDescriptor) -> i32 {
+    watch.as_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_match_as_in_a_shell() {
+        let yes = [("api-*", "api-1"), ("*", ""), ("a?c", "abc"), ("*b*", "abc"), ("abc", "abc")];
+        let no = [("api-*", "db"), ("a?c", "ac"), ("", "a"), ("a", "")];
+        assert!(yes.iter().all(|(p, t)| glob(p.as_bytes(), t.as_bytes())));
+        assert!(!no.iter().any(|(p, t)| glob(p.as_bytes(), t.as_bytes())));
+    }
+
+    #[test]
+    fn moments_are_written_as_the_standard_says() {
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339(951_782_400_123), "2000-02-29T00:00:00.123Z");
+        assert_eq!(rfc3339(u64::MAX), "");
+    }
+}

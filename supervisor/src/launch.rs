@@ -1,0 +1,268 @@
+//! From the command line to the keeper: folders with their modes, locks, limits, and, where asked
+//! for, into the background. Everything that can be wrong with the surroundings is found here, while
+//! there is a person to tell.
+
+use std::fmt::Display;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::Uid;
+use supervisor_protocol::Paths;
+
+use crate::keeper::inherit;
+use crate::keeper::link::{Kind, Tag};
+use crate::os::daemon::{self, Detached};
+use crate::os::own;
+
+/// In the environment of the daemon: the limit of open descriptors that apps get back, `soft:hard`.
+pub const ORIGINAL_NOFILE: &str = "SUPERVISOR_ORIGINAL_NOFILE";
+/// In the environment of the daemon: the oom_score_adj that apps get back.
+pub const ORIGINAL_OOM: &str = "SUPERVISOR_ORIGINAL_OOM_SCORE_ADJ";
+
+/// A daemon that is just leaving gets so long to let go of its lock.
+const LOCK_PATIENCE: Duration = Duration::from_secs(3);
+/// `--daemonize` waits so long for "ready".
+const READY_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Starts the apps it knows and keeps them running.
+///
+/// Without options it stays in the foreground: Ctrl-C or SIGTERM stops the apps in order and then
+/// the daemon. `supervisorctl` is the way to speak to it.
+#[derive(Parser)]
+#[command(name = "supervisor", version, after_help = "Example:\n  supervisor --daemonize\n  supervisorctl status")]
+struct Arguments {
+    /// Go to the background, and return when ready
+    #[arg(long)]
+    daemonize: bool,
+}
+
+/// Prepares and becomes the keeper; returns only when that fails, or in front of a daemon that
+/// went to the background.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match prepare_and_go(&arguments) {
+        Ok(code) => code,
+        Err(message) => {
+            eprintln!("supervisor: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn prepare_and_go(arguments: &Arguments) -> Result<ExitCode, String> {
+    let paths = Paths::from_env().map_err(|error| error.to_string())?;
+    make_folders(&paths)?;
+    let locks = lock(&paths)?;
+    raise_limits();
+    let mut table: Vec<(RawFd, Tag)> = locks
+        .iter()
+        .zip(0..)
+        .map(|(file, generation)| {
+            (file.as_raw_fd(), Tag { slot: 0, kind: Kind::LOCK, generation })
+        })
+        .collect();
+    if !arguments.daemonize {
+        eprintln!(
+            "supervisor {} runs in the foreground; Ctrl-C stops its apps, then itself. Its log: {}",
+            env!("CARGO_PKG_VERSION"),
+            paths.daemon_log().display()
+        );
+        return Err(become_keeper(&table).to_string());
+    }
+    let (ready, announce) = nix::unistd::pipe().map_err(failed("cannot make a pipe"))?;
+    match daemon::fork_detached().map_err(failed("cannot go to the background"))? {
+        Detached::Parent { .. } => {
+            drop(announce);
+            drop(locks);
+            wait_until_ready(ready, &paths)
+        }
+        Detached::Child => {
+            drop(ready);
+            note_holder(&locks);
+            table.push((announce.as_raw_fd(), Tag::single(Kind::ANNOUNCE)));
+            // The parent sees the pipe end and points to the daemon's log.
+            Err(become_keeper(&table).to_string())
+        }
+    }
+}
+
+fn failed<E: Display>(what: &str) -> impl FnOnce(E) -> String {
+    move |error| format!("{what}: {error}")
+}
+
+fn make_folders(paths: &Paths) -> Result<(), String> {
+    make_folder(&paths.run, 0o700)?;
+    make_folder(&paths.state, 0o700)?;
+    make_folder(&paths.logs, 0o750)
+}
+
+/// Makes a folder with exactly this mode; one that is there already must be ours, and gives
+/// others no more than that.
+fn make_folder(path: &Path, mode: u32) -> Result<(), String> {
+    let wrong = |why: &str| format!("the folder {} {why}", path.display());
+    if let Some(parent) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o755).create(parent).map_err(|error| {
+            format!("cannot make the folder {}: {error}", parent.display())
+        })?;
+    }
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(wrong(&format!("cannot be made: {error}")));
+        }
+        Ok(()) | Err(_) => {}
+    }
+    let found = fs::symlink_metadata(path).map_err(|error| wrong(&error.to_string()))?;
+    if !found.is_dir() {
+        return Err(wrong("is something else than a folder; move it away"));
+    }
+    if found.uid() != Uid::effective().as_raw() {
+        return Err(wrong(&format!(
+            "belongs to uid {}, not to this user (uid {}); run as that user, or `chown` it",
+            found.uid(),
+            Uid::effective()
+        )));
+    }
+    let now = found.mode() & 0o7777;
+    if now & !mode != 0 || now & 0o700 != 0o700 {
+        fs::set_permissions(path, Permissions::from_mode(mode))
+            .map_err(|error| wrong(&format!("cannot be given mode {mode:o}: {error}")))?;
+    }
+    Ok(())
+}
+
+/// One daemon for each state folder, and one for each log folder: two pumps on one file would
+/// overwrite each other.
+fn lock(paths: &Paths) -> Result<[File; 2], String> {
+    let started = Instant::now();
+    loop {
+        match try_lock(paths)? {
+            Some(locks) => return Ok(locks),
+            None => {
+                let holder = holder(paths);
+                if paths.sockets.iter().any(|path| UnixStream::connect(path).is_ok()) {
+                    return Err(format!(
+                        "already running{holder}; see `supervisorctl daemon status`"
+                    ));
+                }
+                if started.elapsed() > LOCK_PATIENCE {
+                    return Err(format!(
+                        "another supervisor{holder} holds {} and does not answer; end it with SIGKILL to take over",
+                        paths.state.join("lock").display()
+                    ));
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+}
+
+fn try_lock(paths: &Paths) -> Result<Option<[File; 2]>, String> {
+    let path = paths.state.join("lock");
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(&path)
+        .map_err(|error| format!("cannot open {}: {error}", path.display()))?;
+    let logs = File::open(&paths.logs)
+        .map_err(|error| format!("cannot open {}: {error}", paths.logs.display()))?;
+    for file in [&file, &logs] {
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Ok(None),
+            Err(fs::TryLockError::Error(error)) => {
+                return Err(format!("cannot lock below {}: {error}", paths.state.display()));
+            }
+        }
+    }
+    let locks = [file, logs];
+    note_holder(&locks);
+    Ok(Some(locks))
+}
+
+/// Writes this process's pid into the lock file, for the message of the next one that comes.
+fn note_holder(locks: &[File; 2]) {
+    let mut file = &locks[0];
+    // Only for a message: without it, the message names nobody.
+    let _ = file.set_len(0);
+    let _ = io::Seek::rewind(&mut file);
+    let _ = writeln!(file, "{}", std::process::id());
+}
+
+fn holder(paths: &Paths) -> String {
+    fs::read_to_string(paths.state.join("lock"))
+        .ok()
+        .and_then(|text| text.trim().parse::<u32>().ok())
+        .map_or(String::new(), |pid| format!(" (pid {pid})"))
+}
+
+/// The daemon needs about nine descriptors for each app, and shall be the last to be killed for
+/// memory; apps get both values back as they were.
+fn raise_limits() {
+    let mut kept = Vec::new();
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        kept.push((ORIGINAL_NOFILE, format!("{soft}:{hard}")));
+        // Where it is refused, fewer apps fit; the shortage is told when it comes.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+    const OOM: &str = "/proc/self/oom_score_adj";
+    if let Ok(score) = fs::read_to_string(OOM)
+        && Uid::effective().is_root()
+        && fs::write(OOM, "-1000").is_ok()
+    {
+        kept.push((ORIGINAL_OOM, score.trim().to_owned()));
+    }
+    own::set_environment(&kept);
+}
+
+/// Replaces this process by the keeper, with the descriptors of `table`.
+pub fn become_keeper(table: &[(RawFd, Tag)]) -> io::Error {
+    let list = match inherit::write(table) {
+        Ok(list) => list,
+        Err(error) => return error,
+    };
+    for (fd, _) in table {
+        if let Err(error) = own::inherit_on_exec(*fd) {
+            return error;
+        }
+    }
+    own::exec_self("keeper", &list.as_raw_fd().to_string())
+}
+
+fn wait_until_ready(ready: OwnedFd, paths: &Paths) -> Result<ExitCode, String> {
+    let mut said = Vec::new();
+    let started = Instant::now();
+    let mut file = File::from(ready);
+    while started.elapsed() < READY_PATIENCE {
+        let mut fds = [nix::poll::PollFd::new(
+            std::os::fd::AsFd::as_fd(&file),
+            nix::poll::PollFlags::POLLIN,
+        )];
+        if nix::poll::poll(&mut fds, 100u16) == Ok(0) {
+            continue;
+        }
+        let mut part = [0; 64];
+        match file.read(&mut part) {
+            Ok(0) | Err(_) => break,
+            Ok(n) => said.extend_from_slice(&part[..n]),
+        }
+        if said.starts_with(b"ready") {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+    Err(format!(
+        "the daemon did not get ready; its own log may say why: {}",
+        paths.daemon_log().display()
+    ))
+}

@@ -1,0 +1,199 @@
+//! The child itself: clone3, and where that is refused, clone.
+//!
+//! Owns: the flags, the child's stack, the signal mask around the call.
+//! Promises: the kernel has written the pid into the cell before the child runs; the caller sleeps until
+//! the child has exec'd or is gone; no signal handler of this process ever runs in the child.
+//! Leaves to others: what the child does.
+#![expect(unsafe_code, reason = "clone on a stack of its own")]
+
+use std::ffi::{c_int, c_void};
+use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
+use std::ptr::{self, NonNull};
+use std::sync::{Mutex, PoisonError};
+
+use nix::errno::Errno;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, mprotect};
+
+use super::child::{self, Plan};
+use super::spawn::Way;
+use super::{pidfd, proc};
+
+/// A child that has exec'd or is gone.
+pub(super) struct Child {
+    pub pid: i32,
+    pub pidfd: Option<OwnedFd>,
+}
+
+/// Memory and the wait are shared with the child; its parent is ours, the keeper; its exit sends no
+/// signal to anybody (the kernel insists on that with CLONE_PARENT).
+const FLAGS: c_int =
+    libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT | libc::CLONE_PARENT_SETTID;
+
+/// Made once, and the lock around its use: two children on one stack would not do.
+static STACK: Mutex<Option<Stack>> = Mutex::new(None);
+
+/// Clones; the child carries out `plan`.
+pub(super) fn clone(way: Way, plan: &Plan<'_>) -> nix::Result<Child> {
+    let mut stack = STACK.lock().unwrap_or_else(PoisonError::into_inner);
+    let stack = match &mut *stack {
+        Some(stack) => stack,
+        none => none.insert(Stack::new()?),
+    };
+    let _blocked = Blocked::all()?;
+    match way {
+        Way::Newest => match newest(plan, stack) {
+            // Old kernels, container filters; where plain clone is refused as well, its errno counts.
+            Err(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL) => legacy(plan, stack),
+            done => done,
+        },
+        Way::Legacy => legacy(plan, stack),
+    }
+}
+
+/// The frozen beginning of the kernel's `struct clone_args`.
+#[cfg(target_arch = "x86_64")]
+#[repr(C)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+}
+
+#[cfg(target_arch = "x86_64")]
+fn newest(plan: &Plan<'_>, stack: &Stack) -> nix::Result<Child> {
+    use std::os::fd::FromRawFd;
+
+    const CLEAR_SIGHAND: u64 = 0x1_0000_0000;
+    let mut pidfd: c_int = -1;
+    let args = CloneArgs {
+        flags: (FLAGS | libc::CLONE_PIDFD) as u64 | CLEAR_SIGHAND,
+        pidfd: (&raw mut pidfd).expose_provenance() as u64,
+        child_tid: 0,
+        parent_tid: plan.cell.pid.as_ptr().expose_provenance() as u64,
+        exit_signal: 0,
+        stack: stack.bottom.as_ptr().expose_provenance() as u64,
+        stack_size: Stack::SIZE as u64,
+        tls: 0,
+    };
+    let result: i64;
+    // SAFETY: the kernel reads `args` and writes `pidfd` and the cell's pid, all alive. The child continues
+    // behind `syscall` with our registers on the top of a stack of its own (16-byte aligned, as `call`
+    // wants it) and goes to `run`, which never returns. This thread sleeps meanwhile (CLONE_VFORK), so
+    // everything that `plan` refers to stays, and finds its own stack and registers untouched.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, r12",
+            "call r13",
+            "ud2",
+            "2:",
+            inlateout("rax") libc::SYS_clone3 => result,
+            in("rdi") &raw const args,
+            in("rsi") size_of::<CloneArgs>(),
+            in("r12") ptr::from_ref(plan),
+            in("r13") child::run as extern "C" fn(*mut c_void) -> c_int,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    if result < 0 {
+        return Err(Errno::from_raw(-result as i32));
+    }
+    // SAFETY: the kernel has just opened it for us. Volatile: it wrote it behind the compiler's back.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(ptr::read_volatile(&raw const pidfd)) };
+    Ok(Child {
+        pid: result as i32,
+        pidfd: Some(pidfd),
+    })
+}
+
+/// Only where the entry into the child is written down in assembler; clone does the same elsewhere.
+#[cfg(not(target_arch = "x86_64"))]
+fn newest(_: &Plan<'_>, _: &Stack) -> nix::Result<Child> {
+    Err(Errno::ENOSYS)
+}
+
+/// Here CLONE_PIDFD and CLONE_PARENT_SETTID would write to the same place, and the pid matters more.
+fn legacy(plan: &Plan<'_>, stack: &Stack) -> nix::Result<Child> {
+    let argument = ptr::from_ref(plan).cast_mut().cast::<c_void>();
+    let pid_at = plan.cell.pid.as_ptr();
+    // SAFETY: as with clone3: own stack, this thread sleeps until the child has exec'd or is gone, and
+    // `run` neither returns nor writes to the plan.
+    let pid = unsafe { libc::clone(child::run, stack.top(), FLAGS, argument, pid_at) };
+    let pid = Errno::result(pid)?;
+    // It may be gone and reaped by now, and its number given to another: a child of the keeper it must be.
+    let pidfd = pidfd::open(pid).ok();
+    let ours = pidfd.is_some() && proc::stat(pid).is_some_and(|stat| stat.ppid == plan.keeper);
+    Ok(Child {
+        pid,
+        pidfd: pidfd.filter(|_| ours),
+    })
+}
+
+/// The child's stack, with a page below it that ends an overflow.
+struct Stack {
+    bottom: NonNull<c_void>,
+}
+
+// SAFETY: plain memory, used under the lock of `STACK`.
+unsafe impl Send for Stack {}
+
+impl Stack {
+    const SIZE: usize = 64 << 10;
+    /// At least one page of any architecture.
+    const GUARD: usize = 64 << 10;
+
+    fn new() -> nix::Result<Stack> {
+        let length = NonZeroUsize::new(Stack::GUARD + Stack::SIZE).ok_or(Errno::EINVAL)?;
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_STACK;
+        // SAFETY: a new mapping, nobody else's memory is touched. It is never unmapped.
+        let start = unsafe { mmap_anonymous(None, length, protection, flags)? };
+        // SAFETY: the lower end of the mapping just made.
+        unsafe { mprotect(start, Stack::GUARD, ProtFlags::PROT_NONE)? };
+        // SAFETY: within the mapping.
+        let bottom = unsafe { start.byte_add(Stack::GUARD) };
+        Ok(Stack { bottom })
+    }
+
+    fn top(&self) -> *mut c_void {
+        self.bottom.as_ptr().wrapping_byte_add(Stack::SIZE)
+    }
+}
+
+/// Every signal is blocked in this thread, libc's own two as well, for as long as this lives: the child
+/// inherits the mask and empties it just before exec.
+struct Blocked {
+    before: u64,
+}
+
+impl Blocked {
+    fn all() -> nix::Result<Blocked> {
+        let mut before = 0;
+        mask(&u64::MAX, &raw mut before)?;
+        Ok(Blocked { before })
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        // Cannot fail with valid addresses.
+        let _ = mask(&self.before, ptr::null_mut());
+    }
+}
+
+fn mask(set: &u64, before: *mut u64) -> nix::Result<()> {
+    let (nr, how) = (libc::SYS_rt_sigprocmask, libc::SIG_SETMASK);
+    // SAFETY: both are 64 bits, the size of the kernel's set, as the last argument says.
+    let result = unsafe { libc::syscall(nr, how, ptr::from_ref(set), before, size_of::<u64>()) };
+    Errno::result(result).map(drop)
+}

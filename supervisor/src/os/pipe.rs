@@ -1,0 +1,59 @@
+//! The pipe between one stream of one run and the log pump.
+//!
+//! Promises: the app's end is an open file description of its own, so that what an app does to it
+//! (a killed Node leaves `O_NONBLOCK` behind) reaches nobody else; it is write-only, and the inode's mode lets
+//! the app's user open `/dev/stdout` again for writing, but lets no app read lines back, its own or another's.
+//! Leaves to others: who holds which end, and for how long.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::unistd::{Uid, pipe2};
+
+use super::users::Identity;
+
+/// The two ends; both close-on-exec, both blocking.
+#[derive(Debug)]
+pub struct AppPipe {
+    /// The keeper's and the pump's.
+    pub read: OwnedFd,
+    /// The app's.
+    pub write: OwnedFd,
+    /// How many bytes it really holds.
+    pub capacity: usize,
+}
+
+/// A new pipe for an app of this user (`None`: of this process's own).
+///
+/// # Errors
+/// No descriptors left, or no `/proc`.
+pub fn pipe_for_app(identity: Option<&Identity>) -> io::Result<AppPipe> {
+    // A user without privileges has so many pages for pipes in all, and beyond them gets tiny pipes.
+    let wanted = if Uid::effective().is_root() {
+        256 << 10
+    } else {
+        64 << 10
+    };
+    let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
+    // Refused where the user's pages are used up: a smaller pipe works too, and we read back what it is.
+    let _ = fcntl(&write, FcntlArg::F_SETPIPE_SZ(wanted));
+    let capacity = usize::try_from(fcntl(&write, FcntlArg::F_GETPIPE_SZ)?).unwrap_or(0);
+    let write = File::from(write);
+    // Reopened before the mode changes: without privileges we would need the permission ourselves.
+    let app = OpenOptions::new()
+        .write(true)
+        .custom_flags(libc::O_CLOEXEC)
+        .open(format!("/proc/self/fd/{}", write.as_raw_fd()))?;
+    write.set_permissions(Permissions::from_mode(0o200))?;
+    if let Some(identity) = identity {
+        fchown(&write, Some(identity.uid), Some(identity.gid))?;
+    }
+    Ok(AppPipe {
+        read,
+        write: app.into(),
+        capacity,
+    })
+}

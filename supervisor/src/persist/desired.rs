@@ -1,0 +1,393 @@
+//! The desired state: every app with its definition, and whether it is wanted. On disk before a
+//! command is acknowledged, so that neither a power cut nor a full disk makes the daemon lie.
+//!
+//! One JSON document and a checksum line, written beside and renamed over; the one before is kept
+//! as `.1` and takes over where the newest cannot be read.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use supervisor_config::App;
+use supervisor_core::{Boot, Name, ServiceId, Want};
+
+/// The version of the document that this program writes, and the newest it reads.
+const VERSION: u32 = 1;
+
+/// Everything that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Desired {
+    /// Of the document.
+    pub version: u32,
+    /// The number that the next new instance is shown under.
+    #[serde(default)]
+    pub next_id: u64,
+    /// The apps.
+    #[serde(default)]
+    pub apps: BTreeMap<Name, Entry>,
+}
+
+/// One app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its definition.
+    pub app: App,
+    /// The file it came from; `None`: the command line.
+    #[serde(default)]
+    pub origin: Option<PathBuf>,
+    /// Its instances by number, also those that are on their way out.
+    #[serde(default)]
+    pub instances: BTreeMap<u32, Wish>,
+}
+
+/// One instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wish {
+    /// The number it is shown under.
+    pub id: u64,
+    /// Whether it is to run.
+    pub want: Want,
+    /// It is to stop and then to be forgotten.
+    #[serde(default)]
+    pub remove: bool,
+}
+
+impl Default for Desired {
+    fn default() -> Desired {
+        Desired { version: VERSION, next_id: 0, apps: BTreeMap::new() }
+    }
+}
+
+impl Desired {
+    /// What is wanted of one instance.
+    pub fn wish(&self, id: &ServiceId) -> Option<&Wish> {
+        self.apps.get(&id.app)?.instances.get(&id.instance)
+    }
+
+    /// The same, to change it.
+    pub fn wish_mut(&mut self, id: &ServiceId) -> Option<&mut Wish> {
+        self.apps.get_mut(&id.app)?.instances.get_mut(&id.instance)
+    }
+
+    /// Every instance.
+    pub fn instances(&self) -> impl Iterator<Item = (ServiceId, &Entry, &Wish)> {
+        self.apps.iter().flat_map(|(name, entry)| {
+            entry.instances.iter().map(move |(&instance, wish)| {
+                (ServiceId { app: name.clone(), instance }, entry, wish)
+            })
+        })
+    }
+
+    /// Puts an app in or replaces its definition, with as many instances as it asks for: those
+    /// that stay keep number and wish, new ones are wanted, the rest is to be removed.
+    pub fn put(&mut self, app: App, origin: Option<PathBuf>) {
+        let wanted = app.instances;
+        let entry = self
+            .apps
+            .entry(app.name.clone())
+            .or_insert_with(|| Entry { app: app.clone(), origin: None, instances: BTreeMap::new() });
+        entry.app = app;
+        entry.origin = origin;
+        for (&number, wish) in &mut entry.instances {
+            if number >= wanted {
+                wish.remove = true;
+            } else if wish.remove {
+                *wish = Wish { want: Want::Up, remove: false, ..*wish };
+            }
+        }
+        for number in 0..wanted {
+            entry.instances.entry(number).or_insert_with(|| {
+                let id = self.next_id;
+                self.next_id += 1;
+                Wish { id, want: Want::Up, remove: false }
+            });
+        }
+    }
+
+    /// Marks all of an app for removal.
+    pub fn remove(&mut self, name: &Name) {
+        for wish in self.apps.get_mut(name).into_iter().flat_map(|e| e.instances.values_mut()) {
+            wish.remove = true;
+        }
+    }
+
+    /// The machine or the daemon starts anew: what is wanted now, by the boot policies. True: that
+    /// is something else than before.
+    pub fn boot(&mut self) -> bool {
+        let mut changed = false;
+        for entry in self.apps.values_mut() {
+            let want = match entry.app.policy.boot {
+                Boot::Always => Want::Up,
+                Boot::Never => Want::Down,
+                Boot::Last => continue,
+            };
+            for wish in entry.instances.values_mut() {
+                changed |= wish.want != want;
+                wish.want = want;
+            }
+        }
+        changed
+    }
+
+    /// Forgets an instance that is gone, and its app with the last one. Numbers begin anew when
+    /// nothing is left.
+    pub fn forget(&mut self, id: &ServiceId) {
+        if let Some(entry) = self.apps.get_mut(&id.app) {
+            entry.instances.remove(&id.instance);
+            if entry.instances.is_empty() {
+                self.apps.remove(&id.app);
+            }
+        }
+        if self.apps.is_empty() {
+            self.next_id = 0;
+        }
+    }
+
+    fn encode(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec(self)?;
+        let sum = crc32fast::hash(&bytes);
+        writeln!(bytes, "\ncrc32 {sum:08x}")?;
+        Ok(bytes)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Desired, String> {
+        let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+        let (document, sum) =
+            text.trim_end().rsplit_once('\n').ok_or("its checksum line is missing")?;
+        let expected = format!("crc32 {:08x}", crc32fast::hash(document.as_bytes()));
+        if sum != expected {
+            return Err("its checksum is wrong".to_owned());
+        }
+        let desired: Desired = serde_json::from_str(document).map_err(|e| e.to_string())?;
+        if desired.version > VERSION {
+            return Err(format!(
+                "it has version {}, and this program knows {VERSION}",
+                desired.version
+            ));
+        }
+        Ok(desired)
+    }
+}
+
+/// The two files.
+#[derive(Clone, Debug)]
+pub struct Store {
+    folder: PathBuf,
+}
+
+/// What was read, and what a person should know about it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The state.
+    pub desired: Desired,
+    /// Why it is not the newest.
+    pub warning: Option<String>,
+}
+
+impl Store {
+    /// Below the state folder.
+    pub fn new(folder: &Path) -> Store {
+        Store { folder: folder.to_owned() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join("desired.json")
+    }
+
+    fn previous(&self) -> PathBuf {
+        self.folder.join("desired.json.1")
+    }
+
+    /// Reads the newest state that is whole. No file at all is an empty state.
+    ///
+    /// # Errors
+    /// There are files and none can be used: nothing is started and nothing overwritten until a
+    /// person has looked.
+    pub fn load(&self) -> Result<Loaded, String> {
+        let mut troubles = Vec::new();
+        for path in [self.path(), self.previous()] {
+            let why = match fs::read(&path) {
+                Ok(bytes) => match Desired::decode(&bytes) {
+                    Ok(desired) => {
+                        let warning = (!troubles.is_empty()).then(|| troubles.join("; "));
+                        return Ok(Loaded { desired, warning });
+                    }
+                    Err(why) => why,
+                },
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => error.to_string(),
+            };
+            troubles.push(format!("{} cannot be used: {why}", path.display()));
+        }
+        if troubles.is_empty() {
+            return Ok(Loaded { desired: Desired::default(), warning: None });
+        }
+        Err(format!("{}; mend it or move it away", troubles.join("; ")))
+    }
+
+    /// Writes the state; when this returns, a power cut does not undo it.
+    ///
+    /// # Errors
+    /// Disk full and the like; the file on disk is then the one before.
+    pub fn save(&self, desired: &Desired) -> io::Result<()> {
+        let temporary = self.folder.join("desired.json.new");
+        let written = self.write(&temporary, &desired.encode()?);
+        if written.is_err() {
+            // It may be half-written; nobody reads it, and the next save replaces it.
+            let _ = fs::remove_file(&temporary);
+        }
+        written
+    }
+
+    fn write(&self, temporary: &Path, bytes: &[u8]) -> io::Result<()> {
+        // A leftover may have been planted or have other modes: always a new file.
+        match fs::remove_file(temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        match fs::rename(self.path(), self.previous()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        fs::rename(temporary, self.path())?;
+        File::open(&self.folder)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::new(text).expect("a name")
+    }
+
+    fn app(text: &str, instances: u32) -> App {
+        serde_json::from_value(serde_json::json!({
+            "name": text, "command": ["true"], "directory": "/", "instances": instances,
+        }))
+        .expect("an app")
+    }
+
+    fn desired() -> Desired {
+        let mut desired = Desired::default();
+        desired.put(app("api", 2), None);
+        desired.put(app("db", 1), Some("/etc/x.toml".into()));
+        desired
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded_and_private() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::new(folder.path());
+        store.save(&desired()).expect("saves");
+        let loaded = store.load().expect("loads");
+        assert_eq!(loaded.desired, desired());
+        assert_eq!(loaded.warning, None);
+        let mode = fs::metadata(store.path()).expect("is there").permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600);
+    }
+
+    #[test]
+    fn an_empty_folder_is_an_empty_state() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(Store::new(folder.path()).load().expect("loads").desired, Desired::default());
+    }
+
+    #[test]
+    fn every_cut_and_every_flipped_byte_falls_back_to_the_one_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::new(folder.path());
+        let before = desired();
+        store.save(&before).expect("saves");
+        let mut after = before.clone();
+        after.remove(&name("api"));
+        store.save(&after).expect("saves");
+        let bytes = fs::read(store.path()).expect("reads");
+        let damaged = (0..bytes.len()).flat_map(|at| {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 0x01;
+            [bytes[..at].to_vec(), flipped]
+        });
+        for bytes in damaged {
+            fs::write(store.path(), &bytes).expect("writes");
+            let loaded = store.load().expect("falls back");
+            // The newline at the very end says nothing.
+            if loaded.desired == before {
+                assert!(loaded.warning.is_some());
+            } else {
+                assert_eq!(loaded.desired, after);
+            }
+        }
+        fs::write(store.path(), b"x").expect("writes");
+        fs::write(store.previous(), b"y").expect("writes");
+        assert!(store.load().expect_err("nothing is left").contains("move it away"));
+    }
+
+    #[test]
+    fn a_failed_save_leaves_what_was() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::new(folder.path());
+        store.save(&desired()).expect("saves");
+        fs::create_dir(folder.path().join("desired.json.new")).expect("in the way");
+        assert!(store.save(&Desired::default()).is_err());
+        assert_eq!(store.load().expect("loads").desired, desired());
+    }
+
+    #[test]
+    fn scaling_keeps_numbers_and_wishes() {
+        let mut desired = desired();
+        let zero = ServiceId { app: name("api"), instance: 0 };
+        desired.wish_mut(&zero).expect("there").want = Want::Down;
+        desired.put(app("api", 4), None);
+        let ids: Vec<u64> = desired.apps[&name("api")].instances.values().map(|w| w.id).collect();
+        assert_eq!(ids, [0, 1, 3, 4]);
+        assert_eq!(desired.wish(&zero).expect("there").want, Want::Down);
+        desired.put(app("api", 1), None);
+        let gone = desired.apps[&name("api")].instances.values().filter(|w| w.remove).count();
+        assert_eq!(gone, 3);
+    }
+
+    #[test]
+    fn the_boot_policy_decides_what_is_wanted() {
+        let mut desired = desired();
+        let set = |desired: &mut Desired, boot: Boot, want: Want| {
+            let entry = desired.apps.get_mut(&name("db")).expect("there");
+            entry.app.policy.boot = boot;
+            entry.instances.get_mut(&0).expect("there").want = want;
+        };
+        for (boot, before, after) in [
+            (Boot::Always, Want::Down, Want::Up),
+            (Boot::Never, Want::Up, Want::Down),
+            (Boot::Last, Want::Up, Want::Up),
+            (Boot::Last, Want::Down, Want::Down),
+        ] {
+            set(&mut desired, boot, before);
+            assert_eq!(desired.boot(), before != after);
+            assert_eq!(desired.apps[&name("db")].instances[&0].want, after);
+        }
+    }
+
+    #[test]
+    fn numbers_begin_anew_when_nothing_is_left() {
+        let mut desired = desired();
+        let all: Vec<ServiceId> = desired.instances().map(|(id, _, _)| id).collect();
+        for id in &all {
+            desired.forget(id);
+        }
+        assert_eq!(desired, Desired::default());
+    }
+}

@@ -1,0 +1,5 @@
+//! What outlives the engine: the desired state on disk, and the runtime state in shared memory.
+
+pub mod desired;
+pub mod saver;
+pub mod slots;

@@ -1,0 +1,461 @@
+//! The runtime state: what an engine that is killed leaves to the next one. A file that is mapped
+//! into memory, so that a store is kept as soon as it is made.
+//!
+//! One slot for each instance: its record in two copies, of which the older is overwritten, so that
+//! one is whole at any moment; and two run cells (a reload has two runs at a time) that the kernel
+//! and the child on its way to exec write to. The header has the boot id: after a reboot none of the
+//! pids means anything. Names are in the slots, so that a slot whose app is forgotten still says
+//! whose it was.
+//!
+//! Left to others: what a record means ([`crate::engine::record`]).
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use supervisor_core::{Name, RunId, ServiceId};
+
+use crate::os::mapping::Mapping;
+use crate::os::spawn::SpawnCell;
+
+const MAGIC: &[u8; 8] = b"SVSTATE1";
+/// A file of another layout is refused (a pure function of what the fields below mean).
+const LAYOUT: u32 = 1;
+
+const HEADER: usize = 4096;
+const SLOT: usize = 2048;
+/// The most instances.
+pub const MOST: u32 = 4096;
+/// The file grows by so many slots at a time.
+const STEP: u32 = 32;
+
+// In the header.
+const LAYOUT_AT: usize = 8;
+const BOOT_AT: usize = 16;
+const TOKEN_AT: usize = 64;
+const ENGINES_AT: usize = 72;
+const STAGING_AT: usize = 1024;
+
+// In a slot.
+const USED_AT: usize = 0;
+const INSTANCE_AT: usize = 4;
+const NAME_LENGTH_AT: usize = 8;
+const NAME_AT: usize = 16;
+const RUNS_AT: usize = 128;
+const RUN: usize = 64;
+const COPIES_AT: usize = 256;
+const COPY: usize = (SLOT - COPIES_AT) / 2;
+const COPY_HEAD: usize = 16;
+/// The longest record, in bytes.
+pub const LONGEST: usize = COPY - COPY_HEAD;
+
+// In a run cell, behind the `SpawnCell`.
+const RUN_NUMBER_AT: usize = 16;
+const RUN_SEEN_AT: usize = 24;
+const RUN_BIRTH_AT: usize = 32;
+const RUN_SPEC_AT: usize = 40;
+const RUN_FLAGS_AT: usize = 44;
+const RUN_LOG_AT: usize = 48;
+
+/// One of the two run cells of a slot; also the number of its exit cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CellId(pub u32);
+
+impl CellId {
+    /// The cell `index` (0 or 1) of `slot`.
+    pub fn new(slot: u32, index: u32) -> CellId {
+        CellId(slot * 2 + index)
+    }
+
+    /// The slot it is in.
+    pub fn slot(self) -> u32 {
+        self.0 / 2
+    }
+}
+
+/// What a run cell says besides its [`SpawnCell`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunNotes {
+    /// Which run; 0: the cell is free.
+    pub run: RunId,
+    /// The newest exit record when it was spawned: its own exit is a later one.
+    pub seen: u64,
+    /// When the process started, in ticks since boot, as the kernel says; 0: not noted yet.
+    pub birth: u64,
+    /// A checksum of the definition it was started from.
+    pub spec: u32,
+    /// The log pump has begun to move bytes of its standard output, of its standard error.
+    pub begun: [bool; 2],
+    /// Length of its standard error's file when it was started.
+    pub log_at: u64,
+}
+
+/// The file.
+#[derive(Debug)]
+pub struct Slots {
+    map: Mapping,
+}
+
+/// Why a file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SlotsError {
+    /// It is of another boot, empty or damaged: nothing in it is of use.
+    #[error("not of this boot")]
+    Stale,
+    /// It was written by a program with another layout.
+    #[error(
+        "the runtime state has layout {0}, and this program knows layout {LAYOUT}: run the version that wrote it, or stop its apps first"
+    )]
+    Layout(u32),
+    /// Reading, writing or mapping failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Slots {
+    /// Opens the state that another engine left.
+    ///
+    /// # Errors
+    /// See [`SlotsError`].
+    pub fn open(file: OwnedFd, boot_id: &str) -> Result<Slots, SlotsError> {
+        let map = Mapping::new(File::from(file), HEADER + MOST as usize * SLOT)?;
+        if map.len() < HEADER || (map.len() - HEADER) % SLOT != 0 {
+            return Err(SlotsError::Stale);
+        }
+        let slots = Slots { map };
+        let mut magic = [0; 8];
+        slots.map.read(0, &mut magic);
+        if magic != *MAGIC {
+            return Err(SlotsError::Stale);
+        }
+        let layout = slots.u32_at(LAYOUT_AT);
+        if layout != LAYOUT {
+            return Err(SlotsError::Layout(layout));
+        }
+        let mut boot = [0; 36];
+        slots.map.read(BOOT_AT, &mut boot);
+        if boot != boot_bytes(boot_id) {
+            return Err(SlotsError::Stale);
+        }
+        Ok(slots)
+    }
+
+    /// Sets up an empty file.
+    ///
+    /// # Errors
+    /// No space.
+    pub fn create(file: OwnedFd, boot_id: &str, token: u64) -> io::Result<Slots> {
+        let file = File::from(file);
+        file.set_len(0)?;
+        let map = Mapping::new(file, HEADER + MOST as usize * SLOT)?;
+        map.grow(HEADER)?;
+        let slots = Slots { map };
+        slots.map.write(LAYOUT_AT, &LAYOUT.to_le_bytes());
+        slots.map.write(BOOT_AT, &boot_bytes(boot_id));
+        slots.map.write(TOKEN_AT, &token.to_le_bytes());
+        // Last, so that a file with a magic has everything.
+        slots.map.write(0, MAGIC);
+        Ok(slots)
+    }
+
+    /// A number that tells the apps of this supervisor from those of any other.
+    pub fn token(&self) -> u64 {
+        self.u64_at(TOKEN_AT)
+    }
+
+    /// How many engines have worked with this file.
+    pub fn engines(&self) -> u64 {
+        self.u64_at(ENGINES_AT)
+    }
+
+    /// One more engine begins.
+    pub fn count_engine(&self) {
+        self.map.write(ENGINES_AT, &(self.engines() + 1).to_le_bytes());
+    }
+
+    /// The file itself.
+    pub fn file(&self) -> &File {
+        self.map.file()
+    }
+
+    /// How many slots the file has.
+    pub fn count(&self) -> u32 {
+        ((self.map.len() - HEADER) / SLOT) as u32
+    }
+
+    /// Whose slot it is; `None`: free.
+    pub fn owner(&self, slot: u32) -> Option<ServiceId> {
+        let at = slot_at(slot);
+        if self.u32_at(at + USED_AT) != 1 {
+            return None;
+        }
+        let length = self.u32_at(at + NAME_LENGTH_AT) as usize;
+        let mut name = vec![0; length.min(Name::MAX)];
+        self.map.read(at + NAME_AT, &mut name);
+        let app = Name::new(std::str::from_utf8(&name).ok()?).ok()?;
+        Some(ServiceId { app, instance: self.u32_at(at + INSTANCE_AT) })
+    }
+
+    /// Finds a free slot and makes it this instance's.
+    ///
+    /// # Errors
+    /// No space, or [`MOST`] are in use.
+    pub fn claim(&self, id: &ServiceId) -> io::Result<u32> {
+        let count = self.count();
+        let slot = (0..count).find(|&slot| self.u32_at(slot_at(slot) + USED_AT) != 1);
+        let slot = match slot {
+            Some(slot) => slot,
+            None => {
+                let more = (count + STEP).min(MOST);
+                self.map.grow(slot_at(more))?;
+                if count == more {
+                    return Err(io::Error::other(format!("there are {MOST} instances, the most")));
+                }
+                count
+            }
+        };
+        let at = slot_at(slot);
+        self.map.write(at, &[0; SLOT]);
+        let name = id.app.as_str().as_bytes();
+        self.map.write(at + NAME_AT, name);
+        self.map.write(at + NAME_LENGTH_AT, &(name.len() as u32).to_le_bytes());
+        self.map.write(at + INSTANCE_AT, &id.instance.to_le_bytes());
+        self.map.write(at + USED_AT, &1u32.to_le_bytes());
+        Ok(slot)
+    }
+
+    /// Gives the slot back.
+    pub fn free(&self, slot: u32) {
+        self.map.write(slot_at(slot) + USED_AT, &0u32.to_le_bytes());
+    }
+
+    /// Saves the record of `slot`: from the moment this returns, a new engine reads it.
+    ///
+    /// A record that is too long is a fault of this program.
+    pub fn save(&self, slot: u32, record: &[u8]) {
+        assert!(record.len() <= LONGEST, "a record of {} bytes", record.len());
+        let [a, b] = [self.sequence(slot, 0), self.sequence(slot, 1)];
+        let (copy, sequence) = if a <= b { (0, b + 1) } else { (1, a + 1) };
+        let at = copy_at(slot, copy);
+        // First the copy is made void, so that a half-written one is never taken for whole.
+        self.map.write(at, &0u64.to_le_bytes());
+        self.map.write(at + COPY_HEAD, record);
+        self.map.write(at + 8, &(record.len() as u32).to_le_bytes());
+        self.map.write(at + 12, &crc32fast::hash(record).to_le_bytes());
+        self.map.write(at, &sequence.to_le_bytes());
+    }
+
+    /// The newest whole record of `slot`.
+    pub fn load(&self, slot: u32) -> Option<Vec<u8>> {
+        let mut copies = [0, 1].map(|copy| (self.sequence(slot, copy), copy));
+        copies.sort_unstable_by(|a, b| b.cmp(a));
+        copies.into_iter().filter(|(sequence, _)| *sequence > 0).find_map(|(_, copy)| {
+            let at = copy_at(slot, copy);
+            let length = self.u32_at(at + 8) as usize;
+            let mut record = vec![0; Some(length).filter(|&n| n <= LONGEST)?];
+            self.map.read(at + COPY_HEAD, &mut record);
+            (crc32fast::hash(&record) == self.u32_at(at + 12)).then_some(record)
+        })
+    }
+
+    fn sequence(&self, slot: u32, copy: usize) -> u64 {
+        self.u64_at(copy_at(slot, copy))
+    }
+
+    /// What kernel and child write to.
+    pub fn spawn_cell(&self, cell: CellId) -> &SpawnCell {
+        self.map.spawn_cell(run_at(cell))
+    }
+
+    /// What an engine notes of the run.
+    pub fn notes(&self, cell: CellId) -> RunNotes {
+        let at = run_at(cell);
+        RunNotes {
+            run: RunId(self.u64_at(at + RUN_NUMBER_AT)),
+            seen: self.u64_at(at + RUN_SEEN_AT),
+            birth: self.u64_at(at + RUN_BIRTH_AT),
+            spec: self.u32_at(at + RUN_SPEC_AT),
+            begun: [1, 2].map(|bit| self.u32_at(at + RUN_FLAGS_AT) & bit != 0),
+            log_at: self.u64_at(at + RUN_LOG_AT),
+        }
+    }
+
+    /// Notes it. For a cell that is taken into use, the [`SpawnCell`] is to be cleared before.
+    pub fn note(&self, cell: CellId, notes: &RunNotes) {
+        let at = run_at(cell);
+        self.map.write(at + RUN_SEEN_AT, &notes.seen.to_le_bytes());
+        self.map.write(at + RUN_BIRTH_AT, &notes.birth.to_le_bytes());
+        self.map.write(at + RUN_SPEC_AT, &notes.spec.to_le_bytes());
+        let flags = u32::from(notes.begun[0]) | u32::from(notes.begun[1]) << 1;
+        self.map.write(at + RUN_FLAGS_AT, &flags.to_le_bytes());
+        self.map.write(at + RUN_LOG_AT, &notes.log_at.to_le_bytes());
+        self.map.write(at + RUN_NUMBER_AT, &notes.run.0.to_le_bytes());
+    }
+
+    /// Notes when the process started, without touching the rest.
+    pub fn set_birth(&self, cell: CellId, birth: u64) {
+        self.map.write(run_at(cell) + RUN_BIRTH_AT, &birth.to_le_bytes());
+    }
+
+    /// Notes that bytes of this stream (0: output, 1: error) of this run are being moved. Called by
+    /// the log pump's thread alone, which is the only one to change these flags while a run lives.
+    pub fn set_begun(&self, cell: CellId, run: RunId, stream: u32) {
+        let at = run_at(cell);
+        if self.u64_at(at + RUN_NUMBER_AT) == run.0 {
+            let flags = self.u32_at(at + RUN_FLAGS_AT) | 1 << stream;
+            self.map.write(at + RUN_FLAGS_AT, &flags.to_le_bytes());
+        }
+    }
+
+    /// The cell is free.
+    pub fn clear(&self, cell: CellId) {
+        self.map.write(run_at(cell) + RUN_NUMBER_AT, &0u64.to_le_bytes());
+    }
+
+    /// The two cells of a slot.
+    pub fn cells(slot: u32) -> [CellId; 2] {
+        [CellId::new(slot, 0), CellId::new(slot, 1)]
+    }
+
+    /// Whose bytes are in the log pump's staging pipe: stream 0 is output, 1 is error.
+    pub fn staging(&self) -> Option<(ServiceId, u32)> {
+        let at = STAGING_AT;
+        if self.u32_at(at) != 1 {
+            return None;
+        }
+        let length = self.u32_at(at + 12) as usize;
+        let mut name = vec![0; length.min(Name::MAX)];
+        self.map.read(at + 16, &mut name);
+        let app = Name::new(std::str::from_utf8(&name).ok()?).ok()?;
+        Some((ServiceId { app, instance: self.u32_at(at + 4) }, self.u32_at(at + 8)))
+    }
+
+    /// Notes whose bytes are going to be in the staging pipe, which is empty now.
+    pub fn set_staging(&self, app: &str, instance: u32, stream: u32) {
+        let at = STAGING_AT;
+        self.map.write(at, &0u32.to_le_bytes());
+        self.map.write(at + 16, app.as_bytes());
+        self.map.write(at + 12, &(app.len() as u32).to_le_bytes());
+        self.map.write(at + 4, &instance.to_le_bytes());
+        self.map.write(at + 8, &stream.to_le_bytes());
+        self.map.write(at, &1u32.to_le_bytes());
+    }
+
+    fn u32_at(&self, at: usize) -> u32 {
+        let mut bytes = [0; 4];
+        self.map.read(at, &mut bytes);
+        u32::from_le_bytes(bytes)
+    }
+
+    fn u64_at(&self, at: usize) -> u64 {
+        let mut bytes = [0; 8];
+        self.map.read(at, &mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+}
+
+fn slot_at(slot: u32) -> usize {
+    HEADER + slot as usize * SLOT
+}
+
+fn run_at(cell: CellId) -> usize {
+    slot_at(cell.slot()) + RUNS_AT + (cell.0 % 2) as usize * RUN
+}
+
+fn copy_at(slot: u32, copy: usize) -> usize {
+    slot_at(slot) + COPIES_AT + copy * COPY
+}
+
+fn boot_bytes(boot_id: &str) -> [u8; 36] {
+    let mut bytes = [0; 36];
+    let length = boot_id.len().min(36);
+    bytes[..length].copy_from_slice(&boot_id.as_bytes()[..length]);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOOT: &str = "0b4f7a52-1111-2222-3333-444455556666";
+
+    fn id(name: &str, instance: u32) -> ServiceId {
+        ServiceId { app: Name::new(name).expect("a name"), instance }
+    }
+
+    fn slots() -> Slots {
+        let file = tempfile::tempfile().expect("a file");
+        Slots::create(file.into(), BOOT, 77).expect("sets it up")
+    }
+
+    fn reopen(slots: &Slots, boot: &str) -> Result<Slots, SlotsError> {
+        Slots::open(slots.file().try_clone().expect("a copy").into(), boot)
+    }
+
+    #[test]
+    fn another_engine_reads_what_was_saved() {
+        let slots = slots();
+        let slot = slots.claim(&id("api", 3)).expect("room");
+        slots.save(slot, b"first");
+        slots.save(slot, b"second");
+        let cell = CellId::new(slot, 1);
+        let notes =
+            RunNotes { run: RunId(9), seen: 8, birth: 7, spec: 6, begun: [false, true], log_at: 5 };
+        slots.note(cell, &notes);
+        slots.set_staging("api", 3, 1);
+        let again = reopen(&slots, BOOT).expect("opens");
+        assert_eq!(again.owner(slot), Some(id("api", 3)));
+        assert_eq!(again.load(slot).as_deref(), Some(&b"second"[..]));
+        assert_eq!(again.notes(cell), notes);
+        assert_eq!(again.notes(CellId::new(slot, 0)), RunNotes::default());
+        assert_eq!(again.staging(), Some((id("api", 3), 1)));
+        assert_eq!(again.token(), 77);
+    }
+
+    #[test]
+    fn another_boot_or_layout_is_refused() {
+        let slots = slots();
+        assert!(matches!(reopen(&slots, "another"), Err(SlotsError::Stale)));
+        slots.map.write(LAYOUT_AT, &2u32.to_le_bytes());
+        assert!(matches!(reopen(&slots, BOOT), Err(SlotsError::Layout(2))));
+    }
+
+    #[test]
+    fn a_save_that_was_cut_short_leaves_the_one_before() {
+        let slots = slots();
+        let slot = slots.claim(&id("api", 0)).expect("room");
+        slots.save(slot, b"old");
+        slots.save(slot, b"new");
+        for byte in 0..COPY {
+            let at = copy_at(slot, 1) + byte;
+            let mut was = [0];
+            slots.map.read(at, &mut was);
+            slots.map.write(at, &[was[0] ^ 0xff]);
+            let found = slots.load(slot);
+            let whole = [Some(&b"old"[..]), Some(&b"new"[..])];
+            assert!(whole.contains(&found.as_deref()), "byte {byte}: {found:?}");
+            slots.map.write(at, &was);
+        }
+    }
+
+    #[test]
+    fn slots_are_found_again_after_they_were_freed_and_the_file_grows() {
+        let slots = slots();
+        let all: Vec<u32> =
+            (0..100).map(|n| slots.claim(&id("many", n)).expect("room")).collect();
+        assert_eq!(all, (0..100).collect::<Vec<_>>());
+        slots.free(40);
+        assert_eq!(slots.owner(40), None);
+        assert_eq!(slots.claim(&id("late", 0)).expect("room"), 40);
+        assert_eq!(slots.load(40), None);
+    }
+
+    #[test]
+    fn the_end_of_the_room_is_an_error() {
+        let slots = slots();
+        for n in 0..MOST {
+            slots.claim(&id("many", n)).expect("room");
+        }
+        assert!(slots.claim(&id("late", 0)).is_err());
+    }
+}

@@ -1,0 +1,54 @@
+//! Colours: the few that are used, and what they mean.
+
+use supervisor_protocol::State;
+
+use crate::output::Style;
+
+/// A colour of the terminal's own palette, so that light and dark ones both work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// As it should be.
+    Green,
+    /// On its way, or in trouble that may pass.
+    Yellow,
+    /// Failed.
+    Red,
+    /// Over, and well.
+    Cyan,
+    /// Of less weight.
+    Dim,
+    /// Of more weight.
+    Bold,
+}
+
+impl Colour {
+    fn code(self) -> &'static str {
+        match self {
+            Colour::Green => "\x1b[32m",
+            Colour::Yellow => "\x1b[1;33m",
+            Colour::Red => "\x1b[1;31m",
+            Colour::Cyan => "\x1b[36m",
+            Colour::Dim => "\x1b[2m",
+            Colour::Bold => "\x1b[1m",
+        }
+    }
+}
+
+/// `text` in colour, where there is colour.
+pub fn paint(style: Style, colour: Colour, text: &str) -> String {
+    match style {
+        Style::Plain => text.to_owned(),
+        Style::Coloured => format!("{}{text}\x1b[0m", colour.code()),
+    }
+}
+
+/// The colour of a state.
+pub fn of_state(state: State) -> Colour {
+    match state {
+        State::Running => Colour::Green,
+        State::Starting | State::Stopping | State::Waiting | State::Backoff => Colour::Yellow,
+        State::Errored => Colour::Red,
+        State::Completed => Colour::Cyan,
+        State::Stopped => Colour::Dim,
+    }
+}

@@ -1,0 +1,206 @@
+//! The definition of an app, as it would stand in a config file, from the words of the command
+//! line. Whether its values are right is for the daemon to say, as for a file.
+
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::program::{self, Program, Surroundings};
+use super::{below, interpreter};
+use crate::cli::{AppOptions, Instances};
+use crate::errors::{CliError, Exit};
+
+/// A name has at most so many characters.
+const NAME_MAX: usize = 64;
+
+/// One app.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    /// Its name.
+    pub name: String,
+    /// The caller's folder.
+    pub here: PathBuf,
+    table: Table,
+}
+
+impl Definition {
+    /// From the word, the options and what stood after `--`.
+    pub fn new(
+        word: &str,
+        options: &AppOptions,
+        args: &[String],
+        around: Surroundings,
+    ) -> Result<Definition, CliError> {
+        let folder = options.cwd.as_ref().map(|cwd| below(&around.here, cwd));
+        let found = program::find(word, folder.as_deref().unwrap_or(&around.here), &around)?;
+        let named_after = match &found {
+            Program::File(file) => file.clone(),
+            Program::Command(words) => main_word(words).into(),
+        };
+        let mut command = command(found, options, &around)?;
+        command.extend_from_slice(args);
+        let name = options
+            .name
+            .clone()
+            .unwrap_or_else(|| name_of(&named_after));
+        let table = table(command, folder.as_deref(), options, &around.here);
+        Ok(Definition {
+            name,
+            here: around.here,
+            table,
+        })
+    }
+
+    /// The config text with its one `[app.NAME]` table.
+    pub fn text(&self) -> String {
+        let apps = Table::from_iter([(self.name.clone(), Value::Table(self.table.clone()))]);
+        Table::from_iter([("app".to_owned(), Value::Table(apps))]).to_string()
+    }
+}
+
+fn command(
+    found: Program,
+    options: &AppOptions,
+    around: &Surroundings,
+) -> Result<Vec<String>, CliError> {
+    let given = options.interpreter.as_deref();
+    let runner_args = match &options.node_args {
+        Some(line) => shlex::split(line).ok_or_else(|| {
+            CliError::new(
+                Exit::Usage,
+                format!("a quote is not closed in --node-args: {line}"),
+            )
+        })?,
+        None => Vec::new(),
+    };
+    let (runner, rest) = match found {
+        Program::File(file) => {
+            let runner = interpreter::choose(&file, given, around)?;
+            let file = file.to_str().ok_or_else(|| {
+                CliError::new(Exit::Failed, format!("{} is not UTF-8", file.display()))
+            })?;
+            (runner, vec![file.to_owned()])
+        }
+        // An interpreter that was named runs whatever was named.
+        Program::Command(words) => (given.filter(|g| *g != "none").map(str::to_owned), words),
+    };
+    match runner {
+        Some(runner) => Ok([vec![runner], runner_args, rest].concat()),
+        None if runner_args.is_empty() => Ok(rest),
+        None => Err(CliError::new(
+            Exit::Usage,
+            "--node-args is for an interpreter, and this one runs without",
+        )
+        .hint("arguments of the command itself go after `--`")),
+    }
+}
+
+/// The word that a command line is called by: its script (`node dist/index.js`), else its command.
+fn main_word(words: &[String]) -> &str {
+    let script = words
+        .iter()
+        .find(|word| interpreter::has_suffix(Path::new(word)));
+    script.or_else(|| words.first()).map_or("", String::as_str)
+}
+
+/// The stem of a file's name, with the characters that a name may have.
+fn name_of(file: &Path) -> String {
+    let stem = file
+        .file_stem()
+        .map(|stem| stem.to_string_lossy())
+        .unwrap_or_default();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let mut name: String = stem
+        .chars()
+        .map(|c| if allowed(c) { c } else { '-' })
+        .collect();
+    while name.contains("..") {
+        name = name.replace("..", ".");
+    }
+    let name = name.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+    let name = name[..name.len().min(NAME_MAX)].trim_end_matches(['-', '.']);
+    match name {
+        "" | "all" => "app".into(),
+        name => name.into(),
+    }
+}
+
+fn table(command: Vec<String>, folder: Option<&Path>, options: &AppOptions, here: &Path) -> Table {
+    let mut app = Section::default();
+    app.list("command", command);
+    app.text(
+        "directory",
+        folder.map(|folder| folder.display().to_string()),
+    );
+    app.text("user", options.user.clone());
+    app.text("group", options.group.clone());
+    app.text("namespace", options.namespace.clone());
+    let env = options
+        .env
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone().into()));
+    app.section("env", Section(env.collect()));
+    // The caller means a file of this folder, not of the one where the app runs.
+    let env_files = options
+        .env_file
+        .iter()
+        .map(|file| below(here, file).display().to_string());
+    app.list("env_file", env_files.collect());
+    app.value(
+        "instances",
+        options.instances.map(|instances| match instances {
+            Instances::Max => "max".into(),
+            Instances::Count(count) => Value::Integer(count.into()),
+        }),
+    );
+    app.text("boot", options.boot.clone());
+    app.list("after", options.after.clone());
+
+    let mut restart = Section::default();
+    restart.text("policy", options.no_autorestart.then(|| "never".to_owned()));
+    restart.text("delay", options.restart_delay.clone());
+    restart.value(
+        "max_restarts",
+        options
+            .max_restarts
+            .map(|count| Value::Integer(count.into())),
+    );
+    app.section("restart", restart);
+
+    let mut stop = Section::default();
+    stop.text(
+        "signal",
+        options.stop_signal.map(|signal| signal.as_str().to_owned()),
+    );
+    stop.text("timeout", options.kill_timeout.clone());
+    app.section("stop", stop);
+    app.0
+}
+
+/// A table that only has the keys that were given.
+#[derive(Default)]
+struct Section(Table);
+
+impl Section {
+    fn value(&mut self, key: &str, value: Option<Value>) {
+        if let Some(value) = value {
+            self.0.insert(key.to_owned(), value);
+        }
+    }
+
+    fn text(&mut self, key: &str, text: Option<String>) {
+        self.value(key, text.map(Value::String));
+    }
+
+    fn list(&mut self, key: &str, list: Vec<String>) {
+        let list: Vec<_> = list.into_iter().map(Value::String).collect();
+        self.value(key, (!list.is_empty()).then_some(Value::Array(list)));
+    }
+
+    fn section(&mut self, key: &str, section: Section) {
+        self.value(
+            key,
+            (!section.0.is_empty()).then_some(Value::Table(section.0)),
+        );
+    }
+}

@@ -1,0 +1,138 @@
+//! What a word means that is not an app: a file, a command of `PATH`, or a whole command line.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::{below, interpreter};
+use crate::errors::{CliError, Exit};
+use crate::verbs::launch::find_in_path;
+
+/// Where words are looked for.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The caller's folder.
+    pub here: PathBuf,
+    /// The caller's `PATH`.
+    pub path: Option<OsString>,
+}
+
+impl Surroundings {
+    /// A command in `PATH`.
+    pub fn command(&self, name: &str) -> Option<PathBuf> {
+        find_in_path(name, self.path.as_deref())
+    }
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// A file, by its absolute path.
+    File(PathBuf),
+    /// A command of `PATH`, as typed, with what follows it in the same word.
+    Command(Vec<String>),
+}
+
+/// Finds what `word` means. `folder`: where the app will run, looked into first, as PM2 does.
+pub fn find(word: &str, folder: &Path, around: &Surroundings) -> Result<Program, CliError> {
+    let candidates = [below(folder, word), below(&around.here, word)];
+    if let Some(file) = candidates.iter().find(|path| path.is_file()) {
+        refuse_config_files(file)?;
+        return Ok(Program::File(file.clone()));
+    }
+    if word.contains(char::is_whitespace) {
+        return command_line(word, folder, around);
+    }
+    let looks_like_a_file = word.contains('/') || interpreter::has_suffix(Path::new(word));
+    let folder_there = candidates.iter().find(|path| path.is_dir());
+    match (looks_like_a_file, folder_there) {
+        (true, Some(there)) => Err(CliError::new(
+            Exit::Failed,
+            format!("{} is a folder; name the script in it", there.display()),
+        )),
+        (true, None) => Err(CliError::new(
+            Exit::Failed,
+            format!("no such file: {}", candidates[0].display()),
+        )),
+        (false, _) if around.command(word).is_some() => Ok(Program::Command(vec![word.into()])),
+        (false, _) => Err(CliError::new(
+            Exit::NoSuchApp,
+            format!(
+                "no app is named `{word}`, and there is no file or command of that name either"
+            ),
+        )
+        .hint("`supervisorctl status` shows the apps; a script is named by its path")),
+    }
+}
+
+/// A word with spaces: split as a shell splits it; no shell is run.
+fn command_line(line: &str, folder: &Path, around: &Surroundings) -> Result<Program, CliError> {
+    let words = shlex::split(line)
+        .ok_or_else(|| CliError::new(Exit::Usage, format!("a quote is not closed in: {line}")))?;
+    let Some(first) = words.first() else {
+        return Err(CliError::new(Exit::Usage, "the command is empty"));
+    };
+    if let Some(symbol) = words.iter().find(|word| is_shell_syntax(word)) {
+        return Err(CliError::new(
+            Exit::Usage,
+            format!("no shell is run, so `{symbol}` would be an argument like any other"),
+        )
+        .hint(format!(
+            "sh -c {}",
+            shlex::try_quote(line).unwrap_or(line.into())
+        )));
+    }
+    let is_there = if first.contains('/') {
+        below(folder, first).is_file()
+    } else {
+        around.command(first).is_some()
+    };
+    if is_there {
+        return Ok(Program::Command(words));
+    }
+    Err(
+        CliError::new(Exit::Failed, format!("`{first}` is not found, in: {line}"))
+            .hint("name a command that is in PATH, or a path with a `/`"),
+    )
+}
+
+fn is_shell_syntax(word: &str) -> bool {
+    matches!(
+        word,
+        "&&" | "||" | "|" | ";" | "&" | ">" | ">>" | "<" | "2>" | "2>&1"
+    )
+}
+
+/// Files that list apps are not apps.
+fn refuse_config_files(file: &Path) -> Result<(), CliError> {
+    let name = file
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    let suffix = file
+        .extension()
+        .and_then(|suffix| suffix.to_str())
+        .unwrap_or_default();
+    let stem = file
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .unwrap_or_default();
+    if suffix == "toml" {
+        return Err(
+            CliError::new(Exit::Usage, format!("{name} is a config file, not an app"))
+                .hint(format!("supervisorctl up {}", file.display())),
+        );
+    }
+    let is_script = matches!(suffix, "js" | "cjs" | "mjs" | "ts");
+    let lists_apps = matches!(suffix, "json" | "yml" | "yaml")
+        && std::fs::read_to_string(file).is_ok_and(|text| text.contains("apps"));
+    if name.starts_with("ecosystem.") || (is_script && stem.ends_with(".config")) || lists_apps {
+        return Err(CliError::new(
+            Exit::Usage,
+            format!(
+                "{name} is a PM2 ecosystem file, which is not run: write each of its apps as an \
+                 [app.NAME] table with command, directory and env into supervisor.toml, then `supervisorctl up`"
+            ),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! Where the programs under test are, and the app that the tests let them run.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// The daemon.
+#[must_use]
+pub fn supervisor() -> PathBuf {
+    shipped("supervisor")
+}
+
+/// The command line.
+#[must_use]
+pub fn supervisorctl() -> PathBuf {
+    shipped("supervisorctl")
+}
+
+/// `testapp`, built together with the tests; its source says what it can do.
+#[must_use]
+pub fn testapp() -> PathBuf {
+    let found = profile_folder().join("testapp");
+    assert!(
+        found.is_file(),
+        "{} is missing: run this with `cargo test`",
+        found.display()
+    );
+    found
+}
+
+/// The example backend's folder.
+#[must_use]
+pub fn example() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/smd-backend")
+}
+
+/// `SUPERVISOR_BIN_DIR`, else the release folder beside the one that holds this test.
+#[must_use]
+pub fn folder() -> PathBuf {
+    match env::var_os("SUPERVISOR_BIN_DIR") {
+        Some(folder) => folder.into(),
+        None => profile_folder().with_file_name("release"),
+    }
+}
+
+fn shipped(name: &str) -> PathBuf {
+    let program = folder().join(name);
+    assert!(
+        program.is_file(),
+        "{} is missing: run `cargo build --release -p supervisor -p supervisorctl` first, \
+         or set SUPERVISOR_BIN_DIR to the folder of the programs (tests/run.sh does all of it)",
+        program.display()
+    );
+    program
+}
+
+/// `…/target/PROFILE`; a test is `…/target/PROFILE/deps/NAME-HASH`.
+fn profile_folder() -> PathBuf {
+    let test = env::current_exe().expect("a test knows its own path");
+    test.ancestors()
+        .nth(2)
+        .expect("a test stands in …/PROFILE/deps")
+        .to_owned()
+}
