@@ -133,6 +133,9 @@ fn modes_are_the_same_under_every_umask() {
             );
             for path in below(&folder) {
                 let (kind, mode) = mode(&path);
+                if kind.is_symlink() {
+                    continue; // its own mode means nothing; what it points to is looked at, too
+                }
                 let allowed = match (name, kind.is_dir()) {
                     ("logs", true) => 0o750,
                     ("logs", false) => 0o640,

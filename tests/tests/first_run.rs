@@ -88,8 +88,8 @@ fn killed_with_9_a_new_one_serves() {
     assert_eq!(row["last_exit"]["code"], serde_json::Value::Null, "{row}");
 
     http::post(port, "/trouble/exit?code=7").expect("the backend answers before it exits");
-    let row = home.wait_row("smd-backend", "exits with 7", |row| {
-        row["last_exit"]["code"] == 7
+    let row = home.wait_row("smd-backend", "is restarted after its exit with 7", |row| {
+        row["last_exit"]["code"] == 7 && row["state"] == "running"
     });
     assert_eq!(row["restarts"], 2, "{row}");
 }

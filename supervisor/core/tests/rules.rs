@@ -128,7 +128,10 @@ fn a_waiting_service_names_what_it_waits_for() {
         id: second,
         run: RunId(1),
     };
-    assert_eq!(show_actions(&fleet.handle(secs(4), event)), "spawn 1");
+    assert_eq!(
+        show_actions(&fleet.handle(secs(4), event)),
+        "probe 1, spawn 1"
+    );
     assert_eq!(fleet.blockers(&id("web")), []);
 }
 

@@ -46,6 +46,10 @@ fn a_length_over_the_limit_is_refused_at_once_and_for_good() {
     decoder.push(&encode(&"hello").unwrap());
     assert_eq!(decoder.next_frame(), Err(oversize));
     assert!(!decoder.is_between_frames());
+
+    let mut decoder = Decoder::new();
+    decoder.push(&u32::try_from(MAX + 1).unwrap().to_le_bytes());
+    assert_eq!(decoder.next_frame(), Err(Oversize { length: MAX + 1 }));
 }
 
 proptest! {

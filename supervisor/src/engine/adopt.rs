@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use supervisor_core::{
-    Beside, Command, Event, Ladder, Phase, Policy, RunId, Service, ServiceId, Step, Want,
+    Beside, Command, Event, Exit, Ladder, Phase, Policy, RunId, Service, ServiceId, Step, Want,
 };
 
 use super::actions::spec_of;
@@ -44,6 +44,7 @@ impl Engine {
                 }
             }
         }
+        self.lost_runs(&mut events);
         self.drain_leftovers(pipes);
         for (tag, fd) in given {
             match tag.kind {
@@ -178,6 +179,26 @@ impl Engine {
         }
         if self.fleet.get(&id).is_some_and(|service| is_unborn(service, run)) {
             events.push(Event::Spawned { id, run });
+        }
+    }
+
+    /// Runs that stand in a record and in no cell: the engine died before the spawner took them in hand.
+    fn lost_runs(&self, events: &mut Vec<Event>) {
+        for (id, service) in self.fleet.iter() {
+            for (run, _) in service.runs() {
+                let told = events.iter().any(|event| event.run() == Some((id, run)));
+                let found = self.cells.values().any(|live| live.id == *id && live.run == run);
+                if told || found {
+                    continue;
+                }
+                let id = id.clone();
+                events.push(if is_unborn(service, run) {
+                    Event::NeverRan { id, run }
+                } else {
+                    // A cell that was damaged: nothing is known of its process but that it is not ours.
+                    Event::Exited { id, run, exit: Exit::Unknown }
+                });
+            }
         }
     }
 

@@ -223,7 +223,7 @@ fn taken(name: &Name, origin: Option<&PathBuf>) -> Failure {
     )
 }
 
-/// No circle may arise over all that is going to be there.
+/// Whatever an app starts after must be there, and no circle may arise.
 fn check_order(changes: &[Change], desired: &Desired) -> Result<(), Failure> {
     let mut edges: BTreeMap<Name, Vec<Name>> = desired
         .apps
@@ -236,6 +236,15 @@ fn check_order(changes: &[Change], desired: &Desired) -> Result<(), Failure> {
         }
         for app in &change.put {
             edges.insert(app.name.clone(), app.policy.after.clone());
+        }
+    }
+    for app in changes.iter().flat_map(|change| &change.put) {
+        if let Some(missing) = app.policy.after.iter().find(|name| !edges.contains_key(*name)) {
+            return Err(refused(
+                FailureKind::Invalid,
+                format!("{}: `after` names {missing}, and there is no such app", app.name),
+                Some("define it in the same file, or before this one"),
+            ));
         }
     }
     match find_cycle(&edges) {

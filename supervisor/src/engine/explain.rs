@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::os::unix::fs::FileExt;
 
 use supervisor_config::StopSignal;
-use supervisor_core::{Exit, Phase, ServiceId, Span, Then};
+use supervisor_core::{Exit, Phase, ServiceId, Span, Step, Then};
 use supervisor_logs::{Folder, Stream, StreamId};
 
 /// No more of a log is read for a sentence.
@@ -48,9 +48,16 @@ pub fn exit(exit: Exit, uptime: Option<Span>, phase: Option<Phase>, stderr: &[St
         Exit::Signal(signal) => format!("was killed by {}", signal_name(signal)),
         Exit::Unknown => "ended in a way that nobody can say (its keeper had died)".to_owned(),
     };
-    let asked = matches!(phase, Some(Phase::Stopping { then: Then::Settle, .. } | Phase::Stopped));
-    if asked {
-        return format!("{how}, as asked");
+    match phase {
+        Some(Phase::Stopping { then: Then::Settle, ladder })
+            if matches!(ladder.step, Step::Killed { .. }) =>
+        {
+            return "did not stop in time and was killed with its whole tree (SIGKILL)".to_owned();
+        }
+        Some(Phase::Stopping { then: Then::Settle, .. } | Phase::Stopped) => {
+            return format!("{how}, as asked");
+        }
+        _ => {}
     }
     let after = uptime.map_or(String::new(), |span| format!(" after {}", seconds(span)));
     match (exit, cause(stderr)) {

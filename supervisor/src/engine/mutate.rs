@@ -255,14 +255,16 @@ impl Engine {
                 continue;
             };
             let state = service.state();
-            let newer = service.last_run > *seen && service.is_alive();
             let up = matches!(state, State::Running | State::Starting);
+            // Begun after the client looked: what it asks for was asked before, by itself or another.
+            let newer = service.last_run > *seen && up;
             let run = service.last_run;
             let (command, goal) = match act {
-                Act::Start if up => {
+                Act::Start if state == State::Running && !newer => {
                     self.answer_now(ticket, id, Done::AlreadyRunning);
                     continue;
                 }
+                Act::Start if up => (None, Goal::Started),
                 Act::Stop if state == State::Stopped => {
                     self.answer_now(ticket, id, Done::AlreadyStopped);
                     continue;
@@ -270,12 +272,12 @@ impl Engine {
                 Act::Start => (Some(Command::Start), Goal::Started),
                 Act::Stop => (Some(Command::Stop), Goal::Stopped),
                 Act::Delete => (Some(Command::Remove), Goal::Deleted),
-                // The run that was to be replaced is gone already: asked for the second time.
-                Act::Restart if newer && up => (None, Goal::Restarted),
+                Act::Restart if newer => (None, Goal::Restarted),
                 Act::Restart => (Some(Command::Restart), Goal::Restarted),
                 Act::Signal(_) => continue,
             };
-            let run = if command.is_none() { *seen } else { run };
+            // Without a command, the run that is waited for is there already.
+            let run = if command.is_none() { RunId(run.0.saturating_sub(1)) } else { run };
             self.wait_for(ticket, id, goal, run, wait);
             commands.extend(command.map(|command| (id.clone(), command)));
         }

@@ -161,7 +161,12 @@ impl Engine {
         match waiter.goal {
             Goal::Deleted => Verdict::Not,
             Goal::Stopped if service.is_alive() => Verdict::Not,
-            Goal::Stopped => Verdict::Reached(Done::Stopped, None),
+            // Only what an operator would want to know: that it had to be killed.
+            Goal::Stopped => Verdict::Reached(
+                Done::Stopped,
+                exit.filter(|exit| exit.run == waiter.run && exit.reason.contains("SIGKILL"))
+                    .map(|exit| exit.reason.clone()),
+            ),
             Goal::Started | Goal::Restarted => {
                 let policy = self.fleet.policy(&waiter.id);
                 self.judge_start(waiter, service, policy, exit, now)

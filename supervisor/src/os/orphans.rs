@@ -116,10 +116,12 @@ impl<'a> Orphans<'a> {
         shares && (self.tree.main_alive || proc::stat(main).is_none_or(|stat| stat.is_dead()))
     }
 
-    /// A process that is just executing a program has no environment for a moment. One that still shows
-    /// none after this long has none, and waiting longer would tell no more.
+    /// A process that executes a program shows no environment for a moment; one that still shows none after
+    /// this long has none. One that exits shows none either, and may have children that come to the keeper
+    /// only when it is dead: that has to be waited for, however long a busy machine takes.
     fn is_doubtful(&mut self, pid: i32) -> bool {
-        const MOMENT: Duration = Duration::from_millis(20);
-        self.doubtful.entry(pid).or_insert_with(Instant::now).elapsed() < MOMENT
+        const MOMENT: Duration = Duration::from_millis(100);
+        let exits = proc::stat(pid).is_none_or(|stat| stat.vsize == 0);
+        exits || self.doubtful.entry(pid).or_insert_with(Instant::now).elapsed() < MOMENT
     }
 }

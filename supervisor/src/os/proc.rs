@@ -6,7 +6,7 @@
 //! pidfd).
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -31,6 +31,8 @@ pub struct Stat {
     pub threads: u32,
     /// When it started, in clock ticks since the machine did. With the pid it names a process.
     pub start: u64,
+    /// Size of its memory in bytes; 0: it has let go of it and is about to be dead.
+    pub vsize: u64,
     /// Resident pages.
     pub rss_pages: u64,
 }
@@ -75,6 +77,7 @@ fn parse_stat(bytes: &[u8]) -> Option<Stat> {
         ticks: count(11)? + count(12)?,
         threads: u32::try_from(number(17)?).ok()?,
         start: count(19)?,
+        vsize: count(20)?,
         rss_pages: count(21)?,
     })
 }
@@ -127,18 +130,20 @@ pub enum Variable {
     Is(String),
     /// The process has an environment, and this is not in it.
     Absent,
-    /// Its environment is empty: of its own will, or for the moment in which it executes a program.
+    /// Nothing to be seen: by its own will, or for the moment in which it executes a program or exits.
     Empty,
-    /// The process is gone, or is none of ours to look into.
+    /// We may not look.
     Hidden,
 }
 
 /// Looks a variable up in the environment that a process was started with.
 #[must_use]
 pub fn variable(pid: i32, key: &str) -> Variable {
-    match read(format!("/proc/{pid}/environ")) {
-        Some(bytes) => find_variable(&bytes, key),
-        None => Variable::Hidden,
+    match try_read(format!("/proc/{pid}/environ")) {
+        Ok(bytes) => find_variable(&bytes, key),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Variable::Hidden,
+        // Gone, or on its way: then some kernels say ESRCH and others show nothing.
+        Err(_) => Variable::Empty,
     }
 }
 
@@ -191,15 +196,15 @@ pub fn is_traced(pid: i32) -> Option<bool> {
 }
 
 /// A whole file of `/proc`, up to a bound: an environment can be as large as its owner likes.
-fn read(path: impl AsRef<Path>) -> Option<Vec<u8>> {
+fn try_read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     const MOST: u64 = 4 << 20;
     let mut bytes = Vec::with_capacity(1024);
-    File::open(path)
-        .ok()?
-        .take(MOST)
-        .read_to_end(&mut bytes)
-        .ok()?;
-    Some(bytes)
+    File::open(path)?.take(MOST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn read(path: impl AsRef<Path>) -> Option<Vec<u8>> {
+    try_read(path).ok()
 }
 
 #[cfg(test)]
@@ -264,6 +269,6 @@ mod tests {
         assert_eq!(boot_id().expect("linux").len(), 36);
         assert_eq!(super::stat(i32::MAX), None);
         assert_eq!(children(i32::MAX), None);
-        assert_eq!(variable(i32::MAX, "A"), Variable::Hidden);
+        assert_eq!(variable(i32::MAX, "A"), Variable::Empty);
     }
 }

@@ -144,15 +144,22 @@ pub fn note(service: &Service) -> Cell {
             | State::Completed,
         ) => None,
     };
-    let text = why.map(sanitize::cell).unwrap_or_default();
+    let mut text = why.map(sanitize::cell).unwrap_or_default();
     let mut tail = Vec::new();
-    if let Some(ms) = service.next_start_in_ms
-        && !text.contains("next try")
-    {
-        let verb = if service.state == State::Backoff {
-            "next try"
-        } else {
-            "starts"
+    if let Some(ms) = service.next_start_in_ms {
+        // Where the sentence ends with the next try itself, it is said in the part that is not cut.
+        if let Some(at) = text.rfind("next try in") {
+            text.truncate(text[..at].trim_end_matches([' ', ',', ';']).len());
+        }
+        let verb = match service.state {
+            State::Backoff => "next try",
+            State::Stopped
+            | State::Waiting
+            | State::Starting
+            | State::Running
+            | State::Stopping
+            | State::Errored
+            | State::Completed => "starts",
         };
         tail.push(format!("{verb} in {}", units::until(ms)));
     }
@@ -207,6 +214,21 @@ mod tests {
          0  api   running  4710   1d 2h         0  1.5%  48.2 MB
          1  web   running  4711   1d 2h         0  1.5%  48.2 MB
         ");
+    }
+
+    #[test]
+    fn the_next_try_is_said_once_and_not_cut() {
+        let mut service = running(0, "api", 0);
+        service.state = State::Backoff;
+        service.next_start_in_ms = Some(12_000);
+        for said in ["exit code 1", "exit code 1; next try in 11.9 s"] {
+            service.note = Some(said.into());
+            let note = note(&service);
+            assert_eq!(
+                (note.text.as_str(), note.tail.as_str()),
+                ("exit code 1", ", next try in 12 s")
+            );
+        }
     }
 
     #[test]

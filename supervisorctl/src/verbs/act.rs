@@ -1,6 +1,8 @@
 //! `stop`, `restart`, `delete`, `signal` and `start TARGET`: look first, then act on what was
 //! seen, so that asking again after a broken connection does nothing twice.
 
+use std::collections::BTreeSet;
+
 use supervisor_protocol::client::Session;
 use supervisor_protocol::{Act, Request, Selected, Service};
 
@@ -26,17 +28,17 @@ pub fn on_rows(
     wait: bool,
 ) -> Result<Exit, CliError> {
     let names = Names::new(rows, targets);
-    let mut on: Vec<Selected> = Vec::new();
-    for row in rows {
-        let selected = Selected {
+    // Two targets may mean the same instance.
+    let mut seen = BTreeSet::new();
+    let on: Vec<Selected> = rows
+        .iter()
+        .filter(|row| seen.insert((&row.name, row.instance)))
+        .map(|row| Selected {
             name: row.name.clone(),
             instance: row.instance,
             run: row.run,
-        };
-        if !on.contains(&selected) {
-            on.push(selected);
-        }
-    }
+        })
+        .collect();
     if on.is_empty() {
         context.out.text("there are no apps\n")?;
         return Ok(Exit::Done);
@@ -45,13 +47,12 @@ pub fn on_rows(
     let report = carry_out(session, &request, |news| {
         news.print(&mut context.out, &names)
     })?;
-    let silent = rows.iter().find(|row| {
-        wait && !report
-            .outcomes
-            .iter()
-            .any(|outcome| outcome.name == row.name)
-    });
-    if let Some(row) = silent {
+    let told: BTreeSet<_> = report
+        .outcomes
+        .iter()
+        .map(|outcome| &outcome.name)
+        .collect();
+    if let Some(row) = rows.iter().find(|row| wait && !told.contains(&row.name)) {
         let message = format!("the daemon did not say what became of {}", row.name);
         return Err(
             CliError::new(Exit::Failed, message).hint("`supervisorctl status` shows how it is now")

@@ -128,7 +128,7 @@ fn accept(listener: &UnixListener, seen: &Arc<Mutex<Vec<Request>>>, script: &Arc
         let (seen, script) = (Arc::clone(seen), Arc::clone(script));
         let (sender, stays) = mpsc::channel();
         sessions.push(thread::spawn(move || {
-            serve(stream, &seen, &*script, &sender)
+            serve(stream, &seen, &*script, &sender);
         }));
         if stays.recv() != Ok(true) {
             break;

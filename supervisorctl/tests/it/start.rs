@@ -116,6 +116,13 @@ fn start_and_up_start_the_daemon_that_stands_beside() {
         );
     }
     assert_eq!(run(&["start", "nope.sh"]).0, 1);
+    let (code, _, err) = run(&["start", "nope"]);
+    assert_eq!(code, 5);
+    assert!(
+        err.contains("no daemon is running; no app is named `nope`"),
+        "{err}"
+    );
+    assert_eq!(run(&["start", "a", "b"]).0, 5);
     assert_eq!(run(&["status"]).0, 5);
     let asked = fs::read_to_string(home.join("asked")).unwrap();
     assert_eq!(

@@ -125,14 +125,15 @@ fn a_number_that_went_to_a_stranger_protects_him() {
             main_alive: false,
             token: "before:1",
         };
-        until("its child", || {
-            proc::children(stranger).is_some_and(|c| c.len() == 1)
+        // His child has his session and nothing in its environment that would speak for it.
+        let child = || proc::children(stranger).and_then(|c| proc::stat(*c.first()?));
+        until("his child", || {
+            child().is_some_and(|child| child.comm == "sleep")
         });
         assert_eq!(members(&tree), []);
         assert!(kill_rest(&tree, PATIENCE).is_empty());
         assert!(!pidfd::has_exited(&held));
-        let child = proc::children(stranger).and_then(|c| proc::stat(*c.first()?));
-        assert!(child.is_some_and(|child| !child.is_dead()), "nor his child");
+        assert!(child().is_some_and(|child| !child.is_dead()));
     });
 }
 

@@ -4,7 +4,7 @@
 mod follow;
 mod printer;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
@@ -78,7 +78,7 @@ fn ask(context: &Context, args: &cli::Logs) -> Result<Vec<Group>, CliError> {
     open(context)?.call::<CliError>(&request, |incoming| {
         match incoming {
             Incoming::Reply(Reply::Logs(logs), descriptors) => {
-                groups.push(group(logs, descriptors))
+                groups.push(group(logs, descriptors));
             }
             Incoming::Reply(..) => {}
             Incoming::Again => groups.clear(),
@@ -120,21 +120,18 @@ fn labels(groups: &[Group]) -> Vec<(String, Stream)> {
             .flat_map(|group| &group.files)
             .map(|(file, _)| file)
     };
-    let instances: BTreeSet<_> = files().map(|file| (&file.name, file.instance)).collect();
-    let several = |name| {
-        instances
-            .iter()
-            .filter(|(app, _)| *app == name)
-            .nth(1)
-            .is_some()
-    };
+    let mut highest: BTreeMap<&str, u32> = BTreeMap::new();
+    for file in files() {
+        let instance = highest.entry(&file.name).or_default();
+        *instance = file.instance.max(*instance);
+    }
+    let several = |name: &str| highest.get(name).is_some_and(|&instance| instance > 0);
     files()
         .map(|file| {
-            let alone = file.instance == 0 && !several(&file.name);
-            let label = if alone {
-                file.name.clone()
-            } else {
+            let label = if several(&file.name) {
                 format!("{}:{}", file.name, file.instance)
+            } else {
+                file.name.clone()
             };
             (label, file.stream)
         })

@@ -40,7 +40,12 @@ pub fn run(context: &mut Context, args: &cli::Start) -> Result<Exit, CliError> {
         }
     }
     let [word] = args.words.as_slice() else {
-        return Err(too_many(&args.words, unknown));
+        let error = too_many(&args.words, unknown);
+        return Err(if session.is_none() {
+            without_daemon(error)
+        } else {
+            error
+        });
     };
     let definition = match define(word, args) {
         Ok(definition) => definition,
@@ -106,21 +111,32 @@ fn too_many(words: &[String], unknown: Option<CliError>) -> CliError {
     error.hint(hint)
 }
 
-/// Options were given for a word that is no program; perhaps it is an app.
+/// Without a daemon nobody knows which apps there are.
+fn without_daemon(error: CliError) -> CliError {
+    let message = format!("no daemon is running; {}", error.message);
+    CliError::new(Exit::NoDaemon, message)
+        .hint("`supervisorctl up` starts it, and what ran before; then `supervisorctl status`")
+}
+
+/// The word is no program; perhaps it is an app, or would be if there were a daemon.
 fn or_an_app(error: CliError, word: &str, session: Option<&mut Session>, is_new: bool) -> CliError {
-    let is_app = match session {
-        Some(session) if is_new && error.exit == Exit::NoSuchApp => {
-            rows(session, &[word.to_owned()]).is_ok_and(|rows| !rows.is_empty())
-        }
-        Some(_) | None => false,
-    };
-    if !is_app {
-        return error;
+    match session {
+        _ if error.exit != Exit::NoSuchApp => error,
+        None => without_daemon(error),
+        Some(session) if is_new => match rows(session, &[word.to_owned()]) {
+            Ok(rows) if !rows.is_empty() => an_app_already(word),
+            Ok(_) | Err(_) => error,
+        },
+        Some(_) => error,
     }
-    CliError::new(Exit::Usage, format!("`{word}` is an app already; these options are for new apps"))
-        .hint(format!(
-            "`supervisorctl start {word}` starts it as it is; to change it, change its file and `supervisorctl up`, or delete it first"
-        ))
+}
+
+fn an_app_already(word: &str) -> CliError {
+    let message = format!("`{word}` is an app already; these options are for new apps");
+    CliError::new(Exit::Usage, message).hint(format!(
+        "`supervisorctl start {word}` starts it as it is; to change it, change its file and \
+         `supervisorctl up`, or delete it first"
+    ))
 }
 
 /// Makes a path absolute without asking the file system.
