@@ -37,7 +37,11 @@ const READY_PATIENCE: Duration = Duration::from_secs(20);
 /// Without options it stays in the foreground: Ctrl-C or SIGTERM stops the apps in order and then
 /// the daemon. `supervisorctl` is the way to speak to it.
 #[derive(Parser)]
-#[command(name = "supervisor", version, after_help = "Example:\n  supervisor --daemonize\n  supervisorctl status")]
+#[command(
+    name = "supervisor",
+    version,
+    after_help = "Example:\n  supervisor --daemonize\n  supervisorctl status"
+)]
 struct Arguments {
     /// Go to the background, and return when ready
     #[arg(long)]
@@ -66,7 +70,14 @@ fn prepare_and_go(arguments: &Arguments) -> Result<ExitCode, String> {
         .iter()
         .zip(0..)
         .map(|(file, generation)| {
-            (file.as_raw_fd(), Tag { slot: 0, kind: Kind::LOCK, generation })
+            (
+                file.as_raw_fd(),
+                Tag {
+                    slot: 0,
+                    kind: Kind::LOCK,
+                    generation,
+                },
+            )
         })
         .collect();
     if !arguments.daemonize {
@@ -87,6 +98,8 @@ fn prepare_and_go(arguments: &Arguments) -> Result<ExitCode, String> {
         Detached::Child => {
             drop(ready);
             note_holder(&locks);
+            // It shall not keep a file system busy that somebody wants to unmount; the root is there.
+            let _ = std::env::set_current_dir("/");
             table.push((announce.as_raw_fd(), Tag::single(Kind::ANNOUNCE)));
             // The parent sees the pipe end and points to the daemon's log.
             Err(become_keeper(&table).to_string())
@@ -109,9 +122,11 @@ fn make_folders(paths: &Paths) -> Result<(), String> {
 fn make_folder(path: &Path, mode: u32) -> Result<(), String> {
     let wrong = |why: &str| format!("the folder {} {why}", path.display());
     if let Some(parent) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o755).create(parent).map_err(|error| {
-            format!("cannot make the folder {}: {error}", parent.display())
-        })?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(parent)
+            .map_err(|error| format!("cannot make the folder {}: {error}", parent.display()))?;
     }
     match DirBuilder::new().mode(mode).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -147,7 +162,11 @@ fn lock(paths: &Paths) -> Result<[File; 2], String> {
             Some(locks) => return Ok(locks),
             None => {
                 let holder = holder(paths);
-                if paths.sockets.iter().any(|path| UnixStream::connect(path).is_ok()) {
+                if paths
+                    .sockets
+                    .iter()
+                    .any(|path| UnixStream::connect(path).is_ok())
+                {
                     return Err(format!(
                         "already running{holder}; see `supervisorctl daemon status`"
                     ));
@@ -182,7 +201,10 @@ fn try_lock(paths: &Paths) -> Result<Option<[File; 2]>, String> {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => return Ok(None),
             Err(fs::TryLockError::Error(error)) => {
-                return Err(format!("cannot lock below {}: {error}", paths.state.display()));
+                return Err(format!(
+                    "cannot lock below {}: {error}",
+                    paths.state.display()
+                ));
             }
         }
     }
@@ -228,6 +250,7 @@ fn raise_limits() {
 
 /// Replaces this process by the keeper, with the descriptors of `table`.
 pub fn become_keeper(table: &[(RawFd, Tag)]) -> io::Error {
+    own::inherit_nothing();
     let list = match inherit::write(table) {
         Ok(list) => list,
         Err(error) => return error,
@@ -237,7 +260,7 @@ pub fn become_keeper(table: &[(RawFd, Tag)]) -> io::Error {
             return error;
         }
     }
-    own::exec_self("keeper", &list.as_raw_fd().to_string())
+    own::exec_self("keeper", list.as_raw_fd().to_string())
 }
 
 fn wait_until_ready(ready: OwnedFd, paths: &Paths) -> Result<ExitCode, String> {

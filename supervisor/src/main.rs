@@ -19,7 +19,9 @@ fn main() -> ExitCode {
     let role = arguments.next();
     match role.as_ref().and_then(|role| role.to_str()) {
         Some("keeper") => {
-            let table = arguments.next().and_then(|fd| fd.to_str()?.parse::<RawFd>().ok());
+            let table = arguments
+                .next()
+                .and_then(|fd| fd.to_str()?.parse::<RawFd>().ok());
             keep(table)
         }
         Some("engine") => engine::main(),
@@ -30,7 +32,9 @@ fn main() -> ExitCode {
 fn keep(table: Option<RawFd>) -> ExitCode {
     let result = match table {
         Some(fd) => os::own::claim(fd).and_then(keeper::run),
-        None => Err(std::io::Error::other("it is started by `supervisor` itself")),
+        None => Err(std::io::Error::other(
+            "it is started by `supervisor` itself",
+        )),
     };
     match result {
         Ok(code) => ExitCode::from(code),

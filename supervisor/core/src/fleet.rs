@@ -319,7 +319,7 @@ impl Entry {
     /// Those that come after it may start.
     fn is_met(&self, closing: bool) -> bool {
         match self.service.state() {
-            State::Completed => true,
+            State::Completed => self.service.phase != Phase::Completed { success: false },
             State::Running => self.service.should_run(closing),
             State::Stopped
             | State::Waiting

@@ -17,6 +17,8 @@ const SHORTAGE: Span = Span::secs(1);
 /// How a run ended, as far as the restart policy asks.
 #[derive(Clone, Copy)]
 struct Verdict {
+    /// There was a process.
+    ran: bool,
     success: bool,
     quick: bool,
 }
@@ -117,7 +119,7 @@ impl Turn<'_> {
             | Phase::Waiting(_)
             | Phase::Backoff { .. }
             | Phase::Errored
-            | Phase::Completed => {}
+            | Phase::Completed { .. } => {}
         }
     }
 
@@ -130,6 +132,7 @@ impl Turn<'_> {
             }
             SpawnFault::Broken if spawning => {
                 self.ended(Some(Verdict {
+                    ran: false,
                     success: false,
                     quick: true,
                 }));
@@ -157,6 +160,7 @@ impl Turn<'_> {
                 then: Then::Failed { quick, .. },
                 ..
             } => Some(Verdict {
+                ran: true,
                 success: false,
                 quick,
             }),
@@ -165,14 +169,22 @@ impl Turn<'_> {
                     id: self.id.clone(),
                     run,
                 });
-                Some(Verdict { success, quick })
+                Some(Verdict {
+                    ran: true,
+                    success,
+                    quick,
+                })
             }
-            Phase::Spawning { .. } => Some(Verdict { success, quick }),
+            Phase::Spawning { .. } => Some(Verdict {
+                ran: true,
+                success,
+                quick,
+            }),
             Phase::Stopped
             | Phase::Waiting(_)
             | Phase::Backoff { .. }
             | Phase::Errored
-            | Phase::Completed => return,
+            | Phase::Completed { .. } => return,
         };
         self.ended(verdict);
     }
@@ -230,7 +242,7 @@ impl Turn<'_> {
                 self.request();
             }
             Phase::Stopped | Phase::Waiting(_) | Phase::Backoff { .. } => {}
-            Phase::Errored | Phase::Completed => {}
+            Phase::Errored | Phase::Completed { .. } => {}
             Phase::Spawning { .. }
             | Phase::Starting { .. }
             | Phase::Running { .. }
@@ -331,7 +343,7 @@ impl Turn<'_> {
             | Phase::Stopping { .. }
             | Phase::Backoff { .. }
             | Phase::Errored
-            | Phase::Completed => return,
+            | Phase::Completed { .. } => return,
         };
         self.enter(Phase::Stopping { ladder, then });
     }
@@ -371,8 +383,8 @@ impl Turn<'_> {
                 until: self.now.after(wait),
             },
             (false, _) if self.policy.scheduled => Phase::Waiting(Wait::Schedule { ran: true }),
-            (false, true) => Phase::Completed,
-            (false, false) => Phase::Errored,
+            (false, success) if verdict.ran => Phase::Completed { success },
+            (false, _) => Phase::Errored,
         });
     }
 }

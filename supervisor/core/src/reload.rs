@@ -158,7 +158,7 @@ impl Turn<'_> {
             | Phase::Waiting(_)
             | Phase::Backoff { .. }
             | Phase::Errored
-            | Phase::Completed => None,
+            | Phase::Completed { .. } => None,
         };
         self.service.beside = old.map(Beside::Falling);
         self.service.phase = self.running(run);

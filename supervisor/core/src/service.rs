@@ -71,8 +71,11 @@ pub enum Phase {
     },
     /// It was given up; only an operator (or a job's next date) starts it again.
     Errored,
-    /// It ended as it should and its policy does not start it again.
-    Completed,
+    /// It ended and its policy does not start it again.
+    Completed {
+        /// As it should. Otherwise nothing that comes after it starts.
+        success: bool,
+    },
 }
 
 /// What a service that is to run is waiting for.
@@ -152,7 +155,7 @@ impl Phase {
             | Phase::Waiting(_)
             | Phase::Backoff { .. }
             | Phase::Errored
-            | Phase::Completed => None,
+            | Phase::Completed { .. } => None,
         }
     }
 
@@ -166,7 +169,7 @@ impl Phase {
             | Phase::Waiting(_)
             | Phase::Backoff { .. }
             | Phase::Errored
-            | Phase::Completed => false,
+            | Phase::Completed { .. } => false,
         }
     }
 
@@ -180,7 +183,7 @@ impl Phase {
             | Phase::Spawning { .. }
             | Phase::Stopped
             | Phase::Errored
-            | Phase::Completed => None,
+            | Phase::Completed { .. } => None,
         }
     }
 }
@@ -245,7 +248,9 @@ impl Service {
         match self.phase {
             Phase::Stopped if self.beside.is_some() => State::Stopping,
             Phase::Stopped => State::Stopped,
-            Phase::Waiting(Wait::Schedule { ran: true }) | Phase::Completed => State::Completed,
+            Phase::Waiting(Wait::Schedule { ran: true }) | Phase::Completed { .. } => {
+                State::Completed
+            }
             Phase::Waiting(_) => State::Waiting,
             Phase::Spawning { .. } | Phase::Starting { .. } => State::Starting,
             Phase::Running { .. } => State::Running,
@@ -302,7 +307,7 @@ impl Service {
             | Phase::Running { .. }
             | Phase::Stopping { .. }
             | Phase::Errored
-            | Phase::Completed => None,
+            | Phase::Completed { .. } => None,
         }
     }
 
@@ -326,7 +331,7 @@ impl Service {
             | Phase::Stopping { .. }
             | Phase::Backoff { .. }
             | Phase::Errored
-            | Phase::Completed => self.beside.is_some_and(|b| b.role() == Role::Rising),
+            | Phase::Completed { .. } => self.beside.is_some_and(|b| b.role() == Role::Rising),
         }
     }
 
@@ -334,7 +339,7 @@ impl Service {
     #[must_use]
     pub fn durable_want(&self) -> Want {
         match self.phase {
-            Phase::Completed => Want::Down,
+            Phase::Completed { .. } => Want::Down,
             Phase::Stopped
             | Phase::Waiting(_)
             | Phase::Spawning { .. }

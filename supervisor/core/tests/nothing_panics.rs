@@ -47,7 +47,8 @@ fn phases() -> impl Strategy<Value = Phase> {
     prop_oneof![
         Just(Phase::Stopped),
         Just(Phase::Errored),
-        Just(Phase::Completed),
+        Just(Phase::Completed { success: true }),
+        Just(Phase::Completed { success: false }),
         Just(Phase::Waiting(Wait::Dependencies)),
         any::<bool>().prop_map(|ran| Phase::Waiting(Wait::Schedule { ran })),
         times().prop_map(|until| Phase::Waiting(Wait::Shortage { until })),

@@ -136,7 +136,7 @@ fn rows() -> Vec<Row> {
         ),
         row("backoff", plain(), Phase::Backoff { until: later }),
         row("errored", plain(), Phase::Errored),
-        row("completed", plain(), Phase::Completed),
+        row("completed", plain(), Phase::Completed { success: true }),
         with(
             Beside::Spawning { run: second },
             row("reload, next one spawning", slow(), running),

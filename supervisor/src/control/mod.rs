@@ -50,7 +50,8 @@ async fn accept(listener: UnixListener, inbox: Inbox, guests: Guests) {
                 tracing::error!("no descriptors left for a connection; it is turned away");
                 if reserve.take().is_some() {
                     // The one that waits is taken only to be closed.
-                    let _ = tokio::time::timeout(Duration::from_millis(10), listener.accept()).await;
+                    let _ =
+                        tokio::time::timeout(Duration::from_millis(10), listener.accept()).await;
                 } else {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -63,7 +64,10 @@ async fn accept(listener: UnixListener, inbox: Inbox, guests: Guests) {
 }
 
 fn is_exhausted(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS))
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)
+    )
 }
 
 fn welcome(stream: UnixStream, inbox: &Inbox, guests: &Guests) {
@@ -73,11 +77,18 @@ fn welcome(stream: UnixStream, inbox: &Inbox, guests: &Guests) {
     let number = guests.enter(peer.uid());
     let (inbox, book) = (inbox.clone(), guests.clone());
     let task = tokio::spawn(async move {
-        let seat = Seat { guests: book, uid: peer.uid(), number };
+        let seat = Seat {
+            guests: book,
+            uid: peer.uid(),
+            number,
+        };
         if allowed {
             session::run(stream, inbox, &seat).await;
         } else {
-            tracing::warn!("uid {} may not control this daemon; turned away", peer.uid());
+            tracing::warn!(
+                "uid {} may not control this daemon; turned away",
+                peer.uid()
+            );
             session::turn_away(stream).await;
         }
     });
@@ -111,10 +122,18 @@ impl Guests {
         let mut book = self.book();
         let range = (uid, 0)..=(uid, u64::MAX);
         while book.list.range(range.clone()).count() >= PER_USER {
-            let idle = book.list.range(range.clone()).find(|(_, guest)| !guest.asked);
+            let idle = book
+                .list
+                .range(range.clone())
+                .find(|(_, guest)| !guest.asked);
             let oldest = idle.or_else(|| book.list.range(range.clone()).next());
-            let Some(key) = oldest.map(|(key, _)| *key) else { break };
-            if let Some(Guest { task: Some(task), .. }) = book.list.remove(&key) {
+            let Some(key) = oldest.map(|(key, _)| *key) else {
+                break;
+            };
+            if let Some(Guest {
+                task: Some(task), ..
+            }) = book.list.remove(&key)
+            {
                 task.abort();
             }
         }
@@ -163,7 +182,11 @@ mod tests {
     fn one_more_pushes_out_the_oldest_that_has_not_asked() {
         let guests = Guests::default();
         let seats: Vec<Seat> = (0..PER_USER)
-            .map(|_| Seat { guests: guests.clone(), uid: 7, number: guests.enter(7) })
+            .map(|_| Seat {
+                guests: guests.clone(),
+                uid: 7,
+                number: guests.enter(7),
+            })
             .collect();
         seats[0].is_asking(true);
         guests.enter(8);
@@ -178,7 +201,11 @@ mod tests {
     fn a_seat_is_free_when_it_is_left() {
         let guests = Guests::default();
         let number = guests.enter(7);
-        drop(Seat { guests: guests.clone(), uid: 7, number });
+        drop(Seat {
+            guests: guests.clone(),
+            uid: 7,
+            number,
+        });
         assert!(guests.book().list.is_empty());
     }
 }

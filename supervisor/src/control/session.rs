@@ -13,8 +13,8 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::Seat;
-use crate::engine::inbox::{Ask, Inbox, Message, Outgoing, Replies, What};
 use crate::engine::changes::{Read, read_command, read_files};
+use crate::engine::inbox::{Ask, Inbox, Message, Outgoing, Replies, What};
 
 /// A request has to be there so soon after the connection or the last answer.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
@@ -94,7 +94,12 @@ fn parse(frame: &[u8]) -> Result<Request, Failure> {
 }
 
 fn failure(kind: FailureKind, message: String) -> Failure {
-    Failure { kind, message, causes: Vec::new(), hint: None }
+    Failure {
+        kind,
+        message,
+        causes: Vec::new(),
+        hint: None,
+    }
 }
 
 /// Has a request answered. `Err`: the connection is of no more use.
@@ -102,13 +107,19 @@ async fn answer(stream: &mut UnixStream, inbox: &Inbox, request: Request) -> io:
     let what = match prepare(request).await {
         Ok(what) => what,
         Err(failure) => {
-            let frame = Outgoing { reply: Reply::Error(failure), fds: Vec::new() };
+            let frame = Outgoing {
+                reply: Reply::Error(failure),
+                fds: Vec::new(),
+            };
             return write(stream, frame).await;
         }
     };
     let (replies, mut answers) = Replies::new();
     let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
-    inbox.send(Message::Ask(Ask { what, replies })).await.map_err(|_| gone())?;
+    inbox
+        .send(Message::Ask(Ask { what, replies }))
+        .await
+        .map_err(|_| gone())?;
     loop {
         let frame = answers.recv().await.ok_or_else(gone)?;
         let last = matches!(frame.reply, Reply::End | Reply::Error(_));
@@ -122,21 +133,44 @@ async fn answer(stream: &mut UnixStream, inbox: &Inbox, request: Request) -> io:
 /// Reads the files that a request names, away from the engine.
 async fn prepare(request: Request) -> Result<What, Failure> {
     let (job, dry_run, wait): (Job, bool, bool) = match request {
-        Request::Up { file, dry_run, wait } => (Job::Files(file), dry_run, wait),
-        Request::Add { text, directory, path, wait } => {
-            (Job::Command { text, directory, path }, false, wait)
-        }
+        Request::Up {
+            file,
+            dry_run,
+            wait,
+        } => (Job::Files(file), dry_run, wait),
+        Request::Add {
+            text,
+            directory,
+            path,
+            wait,
+        } => (
+            Job::Command {
+                text,
+                directory,
+                path,
+            },
+            false,
+            wait,
+        ),
         other => return Ok(What::Request(other)),
     };
     let sources = tokio::task::spawn_blocking(move || job.read())
         .await
         .unwrap_or_else(|error| Err(failure(FailureKind::Failed, error.to_string())))?;
-    Ok(What::Define(Read { sources, dry_run, wait }))
+    Ok(What::Define(Read {
+        sources,
+        dry_run,
+        wait,
+    }))
 }
 
 enum Job {
     Files(Option<PathBuf>),
-    Command { text: String, directory: PathBuf, path: Option<String> },
+    Command {
+        text: String,
+        directory: PathBuf,
+        path: Option<String>,
+    },
 }
 
 impl Job {
@@ -147,13 +181,20 @@ impl Job {
                     .map_err(|error| failure(FailureKind::Failed, error.to_string()))?;
                 read_files(file.as_deref(), &paths)
             }
-            Job::Command { text, directory, path } => read_command(&text, directory, path),
+            Job::Command {
+                text,
+                directory,
+                path,
+            } => read_command(&text, directory, path),
         }
     }
 }
 
 async fn write_last(stream: &mut UnixStream, failure: Failure) {
-    let frame = Outgoing { reply: Reply::Error(failure), fds: Vec::new() };
+    let frame = Outgoing {
+        reply: Reply::Error(failure),
+        fds: Vec::new(),
+    };
     // Whoever is turned away may be gone already.
     let _ = write(stream, frame).await;
 }
@@ -172,10 +213,20 @@ async fn write_all(stream: &UnixStream, mut bytes: &[u8], mut fds: &[RawFd]) -> 
         stream.writable().await?;
         let sent = stream.try_io(Interest::WRITABLE, || {
             let control = [ControlMessage::ScmRights(fds)];
-            let control = if fds.is_empty() { &control[..0] } else { &control[..] };
+            let control = if fds.is_empty() {
+                &control[..0]
+            } else {
+                &control[..]
+            };
             let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
             let part = [IoSlice::new(bytes)];
-            Ok(sendmsg::<()>(stream.as_raw_fd(), &part, control, flags, None)?)
+            Ok(sendmsg::<()>(
+                stream.as_raw_fd(),
+                &part,
+                control,
+                flags,
+                None,
+            )?)
         });
         match sent {
             Ok(n) => {

@@ -57,7 +57,9 @@ impl Engine {
     }
 
     fn changed(&mut self, id: &ServiceId) {
-        let Some(service) = self.fleet.get(id) else { return };
+        let Some(service) = self.fleet.get(id) else {
+            return;
+        };
         let wish = self.desired.wish(id);
         if wish.is_some_and(|wish| !wish.remove && wish.want != service.durable_want()) {
             self.mutations.sync();
@@ -71,14 +73,19 @@ impl Engine {
         let (Some(service), Some(instance)) = (self.fleet.get(id), self.instances.get(id)) else {
             return;
         };
-        let record = Record { service: *service, last_exit: instance.last_exit.clone() };
+        let record = Record {
+            service: *service,
+            last_exit: instance.last_exit.clone(),
+        };
         self.slots.save(instance.slot, &record.encode());
     }
 
     fn spawn(&mut self, id: ServiceId, run: RunId) {
         let slot = self.instances.get(&id).map(|instance| instance.slot);
         let cell = slot.and_then(|slot| {
-            Slots::cells(slot).into_iter().find(|cell| !self.cells.contains_key(cell))
+            Slots::cells(slot)
+                .into_iter()
+                .find(|cell| !self.cells.contains_key(cell))
         });
         let entry = self.desired.apps.get(&id.app);
         let (Some(cell), Some(entry)) = (cell, entry) else {
@@ -102,12 +109,20 @@ impl Engine {
         self.cells.insert(cell, live);
         let spec = spec_of(&entry.app);
         let app = Arc::new(entry.app.clone());
-        self.spawner.spawn(spawner::Order { id, run, cell, app, spec });
+        self.spawner.spawn(spawner::Order {
+            id,
+            run,
+            cell,
+            app,
+            spec,
+        });
     }
 
     fn signal(&mut self, id: &ServiceId, run: RunId, rung: Rung) {
-        let Some((&cell, live)) =
-            self.cells.iter().find(|(_, live)| live.id == *id && live.run == run)
+        let Some((&cell, live)) = self
+            .cells
+            .iter()
+            .find(|(_, live)| live.id == *id && live.run == run)
         else {
             return;
         };
@@ -119,9 +134,7 @@ impl Engine {
                 .desired
                 .apps
                 .get(&id.app)
-                .and_then(|entry| {
-                    Signal::try_from(i32::from(entry.app.stop_signal.number())).ok()
-                })
+                .and_then(|entry| Signal::try_from(i32::from(entry.app.stop_signal.number())).ok())
                 .unwrap_or(Signal::SIGTERM),
             Rung::Kill => Signal::SIGKILL,
         };
@@ -130,7 +143,12 @@ impl Engine {
         if rung == Rung::Kill {
             tracing::warn!("{id}: did not stop in time; killing it and its whole tree");
             let token = live.token.clone();
-            self.undertaker.end(undertaker::Order { cell, main: pid, main_alive: true, token });
+            self.undertaker.end(undertaker::Order {
+                cell,
+                main: pid,
+                main_alive: true,
+                token,
+            });
         }
     }
 

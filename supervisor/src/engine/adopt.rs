@@ -11,6 +11,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use supervisor_core::{
     Beside, Command, Event, Exit, Ladder, Phase, Policy, RunId, Service, ServiceId, Step, Want,
@@ -60,7 +61,11 @@ impl Engine {
         }
         for cell in live {
             self.look_for_exit(cell);
-            if self.cells.get(&cell).is_some_and(|live| live.foreign && live.ending.is_none()) {
+            if self
+                .cells
+                .get(&cell)
+                .is_some_and(|live| live.foreign && live.ending.is_none())
+            {
                 self.watch(cell);
             }
         }
@@ -71,23 +76,32 @@ impl Engine {
 
     /// Puts one slot's service back into the fleet.
     fn restore(&mut self, slot: u32) {
-        let Some(id) = self.slots.owner(slot) else { return };
+        let Some(id) = self.slots.owner(slot) else {
+            return;
+        };
         if self.instances.contains_key(&id) {
             tracing::error!("{id} has two slots; the second one is freed");
             return self.slots.free(slot);
         }
-        let record = self.slots.load(slot).and_then(|bytes| Record::decode(&bytes));
+        let record = self
+            .slots
+            .load(slot)
+            .and_then(|bytes| Record::decode(&bytes));
         let wish = self.desired.wish(&id);
         let want = wish.map_or(Want::Down, |wish| wish.want);
-        let policy =
-            self.desired.apps.get(&id.app).map_or_else(Policy::default, |e| e.app.policy.clone());
+        let policy = self
+            .desired
+            .apps
+            .get(&id.app)
+            .map_or_else(Policy::default, |e| e.app.policy.clone());
         let highest = Slots::cells(slot).map(|cell| self.slots.notes(cell).run);
         let highest = highest.into_iter().max().unwrap_or_default();
         let (service, last_exit) = match record {
             Some(record) => (record.service, record.last_exit),
             None => (Service::new(now(), want, highest), None),
         };
-        self.instances.insert(id.clone(), Instance { slot, last_exit });
+        self.instances
+            .insert(id.clone(), Instance { slot, last_exit });
         self.fleet.restore(id, policy, service);
     }
 
@@ -120,7 +134,13 @@ impl Engine {
     pub(super) fn claim_slot(&mut self, id: &ServiceId) -> io::Result<()> {
         if !self.instances.contains_key(id) {
             let slot = self.slots.claim(id)?;
-            self.instances.insert(id.clone(), Instance { slot, last_exit: None });
+            self.instances.insert(
+                id.clone(),
+                Instance {
+                    slot,
+                    last_exit: None,
+                },
+            );
         }
         Ok(())
     }
@@ -172,12 +192,17 @@ impl Engine {
         );
         for stream in [0, 1] {
             let pipe = pipes.remove(&(cell, run, stream));
-            let pipe = pipe.or_else(|| alive.then(|| self.reopen(cell, pid, run, stream)).flatten());
+            let pipe =
+                pipe.or_else(|| alive.then(|| self.reopen(cell, pid, run, stream)).flatten());
             if let Some(pipe) = pipe {
                 self.attach(cell, stream, pipe, !notes.begun[stream as usize]);
             }
         }
-        if self.fleet.get(&id).is_some_and(|service| is_unborn(service, run)) {
+        if self
+            .fleet
+            .get(&id)
+            .is_some_and(|service| is_unborn(service, run))
+        {
             events.push(Event::Spawned { id, run });
         }
     }
@@ -187,7 +212,10 @@ impl Engine {
         for (id, service) in self.fleet.iter() {
             for (run, _) in service.runs() {
                 let told = events.iter().any(|event| event.run() == Some((id, run)));
-                let found = self.cells.values().any(|live| live.id == *id && live.run == run);
+                let found = self
+                    .cells
+                    .values()
+                    .any(|live| live.id == *id && live.run == run);
                 if told || found {
                     continue;
                 }
@@ -196,7 +224,11 @@ impl Engine {
                     Event::NeverRan { id, run }
                 } else {
                     // A cell that was damaged: nothing is known of its process but that it is not ours.
-                    Event::Exited { id, run, exit: Exit::Unknown }
+                    Event::Exited {
+                        id,
+                        run,
+                        exit: Exit::Unknown,
+                    }
                 });
             }
         }
@@ -205,9 +237,14 @@ impl Engine {
     /// A process that no record knows: its exit was told already, or its record is lost.
     fn end_stranger(&mut self, cell: CellId, pid: i32, token: String) {
         self.slots.clear(cell);
-        if pid > 0 && proc::variable(pid, tree::TOKEN_KEY) == Variable::Is(token.clone()) {
+        if pid > 0 && has_token(pid, &token) {
             tracing::warn!("pid {pid} is of a run that is over; ending it");
-            self.undertaker.end(undertaker::Order { cell, main: pid, main_alive: false, token });
+            self.undertaker.end(undertaker::Order {
+                cell,
+                main: pid,
+                main_alive: false,
+                token,
+            });
         }
     }
 
@@ -229,16 +266,20 @@ impl Engine {
             let reaped_by_us = stat.is_none() && self.exits.cell(cell.0).is_some();
             return (Some(Arc::new(fd)), !child && !reaped_by_us);
         }
-        let Ok(fd) = pidfd::open(pid) else { return (None, false) };
+        let Ok(fd) = pidfd::open(pid) else {
+            return (None, false);
+        };
         // After the descriptor is open: what is looked at now is what it means.
-        let Some(stat) = proc::stat(pid) else { return (None, false) };
+        let Some(stat) = proc::stat(pid) else {
+            return (None, false);
+        };
         let ours = if stat.ppid == self.keeper {
             // A child of the keeper has this number for as long as nobody has written its exit down.
             true
         } else if notes.birth != 0 {
             stat.start == notes.birth
         } else {
-            proc::variable(pid, tree::TOKEN_KEY) == Variable::Is(token.to_owned())
+            has_token(pid, token)
         };
         if !ours {
             return (None, false);
@@ -259,7 +300,10 @@ impl Engine {
             return None;
         }
         let open = || -> io::Result<File> {
-            OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(&path)
+            OpenOptions::new()
+                .read(true)
+                .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
+                .open(&path)
         };
         let file = open().or_else(|_| {
             // Only its owner may write to it; and this is its owner.
@@ -323,14 +367,31 @@ impl Engine {
         else {
             return false;
         };
-        let Some(run) = service.run().filter(|_| service.want == Want::Up) else { return false };
-        let cell = self.cells.iter().find(|(_, live)| live.id == *id && live.run == run);
+        let Some(run) = service.run().filter(|_| service.want == Want::Up) else {
+            return false;
+        };
+        let cell = self
+            .cells
+            .iter()
+            .find(|(_, live)| live.id == *id && live.run == run);
         cell.is_some_and(|(&cell, _)| {
             let notes = self.slots.notes(cell);
             // While it is still being started, the cell says nothing yet about this run.
             notes.run == run && notes.spec != spec_of(&entry.app)
         })
     }
+}
+
+/// Whether the process belongs to this run. For a moment around exec an environment is empty.
+fn has_token(pid: i32, token: &str) -> bool {
+    for _ in 0..50 {
+        match proc::variable(pid, tree::TOKEN_KEY) {
+            Variable::Is(found) => return found == token,
+            Variable::Absent | Variable::Hidden => return false,
+            Variable::Empty => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+    false
 }
 
 /// Whether the core has not heard yet that this run has a process.
@@ -345,7 +406,7 @@ fn is_unborn(service: &Service, run: RunId) -> bool {
         | Phase::Waiting(_)
         | Phase::Backoff { .. }
         | Phase::Errored
-        | Phase::Completed => false,
+        | Phase::Completed { .. } => false,
     };
     let beside = match &service.beside {
         Some(Beside::Spawning { run: spawning }) => *spawning == run,
@@ -368,7 +429,10 @@ fn take_pipes(given: &mut Given) -> Pipes {
     let mut pipes = Pipes::new();
     for tag in tags {
         if let Some(fd) = given.remove(&tag) {
-            pipes.insert((CellId(tag.slot), RunId(tag.generation), stream_of(tag)), fd);
+            pipes.insert(
+                (CellId(tag.slot), RunId(tag.generation), stream_of(tag)),
+                fd,
+            );
         }
     }
     pipes

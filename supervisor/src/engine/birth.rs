@@ -73,7 +73,9 @@ pub async fn born(
             // What the boot policy says is written down before anything follows from it, so that an
             // engine that is killed in the middle leaves nothing half-decided.
             if desired.boot() {
-                store.save(&desired).map_err(|e| format!("cannot save the state: {e}"))?;
+                store
+                    .save(&desired)
+                    .map_err(|e| format!("cannot save the state: {e}"))?;
             }
             new_runtime_state(&paths, &estate)?
         }
@@ -127,7 +129,10 @@ pub async fn born(
         troubles: BTreeMap::new(),
         lost_bytes: BTreeMap::new(),
     };
-    tracing::info!("version {} begins, keeper {keeper}", env!("CARGO_PKG_VERSION"));
+    tracing::info!(
+        "version {} begins, keeper {keeper}",
+        env!("CARGO_PKG_VERSION")
+    );
     engine.adopt(given).map_err(|e| e.to_string())?;
     control::serve(listeners, inbox)?;
     let poke = watch::readable(Arc::new(poke)).map_err(|e| e.to_string())?;
@@ -168,7 +173,9 @@ fn find_runtime_state(
         // Mapped from a copy: the descriptor that is listed for the next keeper stays as it is.
         let copy = fd.try_clone().map_err(|e| e.to_string())?;
         keep(fd);
-        return Slots::open(copy, &boot_id).map(Some).map_err(|e| e.to_string());
+        return Slots::open(copy, &boot_id)
+            .map(Some)
+            .map_err(|e| e.to_string());
     }
     let path = runtime_path(paths);
     let file = match open_runtime(&path, false) {
@@ -219,7 +226,9 @@ fn open_runtime(path: &Path, create: bool) -> io::Result<OwnedFd> {
 
 fn hold_runtime(slots: &Slots, estate: &Estate) -> Result<(), String> {
     let copy = slots.file().try_clone().map_err(|e| e.to_string())?;
-    estate.hold(Tag::single(Kind::STATE), &copy).map_err(|e| e.to_string())?;
+    estate
+        .hold(Tag::single(Kind::STATE), &copy)
+        .map_err(|e| e.to_string())?;
     keep(copy);
     Ok(())
 }
@@ -232,12 +241,14 @@ pub(super) fn keep(fd: impl Into<OwnedFd>) {
 /// Random enough to tell two supervisors on one machine apart.
 fn token() -> u64 {
     let mut bytes = [0; 8];
-    let read = File::open("/dev/urandom")
-        .and_then(|mut file| io::Read::read_exact(&mut file, &mut bytes));
+    let read =
+        File::open("/dev/urandom").and_then(|mut file| io::Read::read_exact(&mut file, &mut bytes));
     match read {
         Ok(()) => u64::from_le_bytes(bytes),
         Err(_) => {
-            let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos());
+            let nanos = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |d| d.as_nanos());
             nanos as u64 ^ u64::from(std::process::id()) << 40
         }
     }
@@ -250,7 +261,10 @@ fn start_pump(
     given: &mut Given,
     inbox: &Inbox,
 ) -> Result<Pump, String> {
-    let tags = [Tag::single(Kind::STAGING_READ), Tag::single(Kind::STAGING_WRITE)];
+    let tags = [
+        Tag::single(Kind::STAGING_READ),
+        Tag::single(Kind::STAGING_WRITE),
+    ];
     let (read, write) = match (given.remove(&tags[0]), given.remove(&tags[1])) {
         (Some(read), Some(write)) => (read, write),
         _ => {
@@ -262,9 +276,17 @@ fn start_pump(
             (read, write)
         }
     };
-    let staging = Box::new(StagingRecord { slots: Arc::clone(slots) });
-    Pump::start(folder.clone(), read, write, staging, sender(inbox, Message::Log))
-        .map_err(|error| error.to_string())
+    let staging = Box::new(StagingRecord {
+        slots: Arc::clone(slots),
+    });
+    Pump::start(
+        folder.clone(),
+        read,
+        write,
+        staging,
+        sender(inbox, Message::Log),
+    )
+    .map_err(|error| error.to_string())
 }
 
 /// The pump's notes, in the runtime state.
@@ -274,7 +296,9 @@ struct StagingRecord {
 
 impl Staging for StagingRecord {
     fn owner(&self) -> Option<StreamId> {
-        self.slots.staging().map(|(id, stream)| stream_id(&id, stream))
+        self.slots
+            .staging()
+            .map(|(id, stream)| stream_id(&id, stream))
     }
 
     fn set_owner(&mut self, owner: &StreamId) {
@@ -296,7 +320,11 @@ fn listeners(
 ) -> Result<Vec<UnixListener>, String> {
     let mut listeners = Vec::new();
     for (path, generation) in paths.sockets.iter().zip(0..) {
-        let tag = Tag { slot: 0, kind: Kind::LISTENER, generation };
+        let tag = Tag {
+            slot: 0,
+            kind: Kind::LISTENER,
+            generation,
+        };
         let listener = match given.remove(&tag) {
             Some(fd) if path.exists() => UnixListener::from(fd),
             // The first time, or somebody has swept the folder: then a new one takes its place.

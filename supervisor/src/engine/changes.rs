@@ -10,7 +10,7 @@ use supervisor_config::{
 use supervisor_core::{Name, Want};
 use supervisor_protocol::{Failure, FailureKind, Paths, Plan};
 
-use super::prepare::prepare;
+use super::prepare::obstacle;
 use crate::persist::desired::Desired;
 
 /// What was read: files, or one app from the command line.
@@ -63,8 +63,7 @@ pub fn read_files(file: Option<&Path>, paths: &Paths) -> Result<Vec<Source>, Fai
     for path in files {
         // What a file is called does not depend on how one got there.
         let path = path.canonicalize().unwrap_or(path);
-        let config =
-            read(&path, reader).and_then(|text| parse(&text, &Origin::File(path.clone())));
+        let config = read(&path, reader).and_then(|text| parse(&text, &Origin::File(path.clone())));
         match config {
             Ok(config) => {
                 sources.push(Source {
@@ -76,7 +75,11 @@ pub fn read_files(file: Option<&Path>, paths: &Paths) -> Result<Vec<Source>, Fai
             Err(more) => faults.extend(more.list),
         }
     }
-    if faults.is_empty() { Ok(sources) } else { Err(invalid(&faults)) }
+    if faults.is_empty() {
+        Ok(sources)
+    } else {
+        Err(invalid(&faults))
+    }
 }
 
 /// Reads the one app of a command line.
@@ -91,7 +94,11 @@ pub fn read_command(
     let origin = Origin::CommandLine { directory, path };
     let config = parse(text, &origin).map_err(|faults| invalid(&faults.list))?;
     let obstacles = obstacles(&config.apps);
-    Ok(vec![Source { path: None, apps: config.apps, obstacles }])
+    Ok(vec![Source {
+        path: None,
+        apps: config.apps,
+        obstacles,
+    }])
 }
 
 fn configured(paths: &Paths) -> Result<Vec<PathBuf>, Failure> {
@@ -103,7 +110,10 @@ fn configured(paths: &Paths) -> Result<Vec<PathBuf>, Failure> {
         .into_iter()
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
         .collect();
     more.sort();
     files.extend(more);
@@ -124,7 +134,7 @@ fn configured(paths: &Paths) -> Result<Vec<PathBuf>, Failure> {
 
 fn obstacles(apps: &BTreeMap<Name, App>) -> BTreeMap<Name, String> {
     apps.iter()
-        .filter_map(|(name, app)| prepare(app).err().map(|why| (name.clone(), why)))
+        .filter_map(|(name, app)| obstacle(app).map(|why| (name.clone(), why)))
         .collect()
 }
 
@@ -137,11 +147,21 @@ fn invalid(faults: &[Fault]) -> Failure {
         [_] => Vec::new(),
         many => many.iter().map(ToString::to_string).collect(),
     };
-    Failure { kind: FailureKind::Invalid, message, causes, hint: None }
+    Failure {
+        kind: FailureKind::Invalid,
+        message,
+        causes,
+        hint: None,
+    }
 }
 
 fn refused(kind: FailureKind, message: String, hint: Option<&str>) -> Failure {
-    Failure { kind, message, causes: Vec::new(), hint: hint.map(str::to_owned) }
+    Failure {
+        kind,
+        message,
+        causes: Vec::new(),
+        hint: hint.map(str::to_owned),
+    }
 }
 
 /// Says what the sources change in what is wanted, or why they cannot be carried out.
@@ -152,7 +172,9 @@ pub fn plan(sources: &[Source], desired: &Desired) -> Result<Vec<Change>, Failur
     let mut changes: Vec<Change> = Vec::new();
     for source in sources {
         for name in source.apps.keys() {
-            let earlier = changes.iter().find(|c| c.put.iter().any(|app| app.name == *name));
+            let earlier = changes
+                .iter()
+                .find(|c| c.put.iter().any(|app| app.name == *name));
             let twice = earlier.and_then(|change| change.origin.as_ref());
             if let Some(first) = twice {
                 return Err(taken(name, Some(first)));
@@ -165,10 +187,16 @@ pub fn plan(sources: &[Source], desired: &Desired) -> Result<Vec<Change>, Failur
 }
 
 fn plan_one(source: &Source, desired: &Desired) -> Result<Change, Failure> {
-    let mut change = Change { origin: source.path.clone(), ..Change::default() };
+    let mut change = Change {
+        origin: source.path.clone(),
+        ..Change::default()
+    };
     change.plan.file = source.path.clone().unwrap_or_default();
     for (name, app) in &source.apps {
-        let known = desired.apps.get(name).filter(|e| e.instances.values().any(|w| !w.remove));
+        let known = desired
+            .apps
+            .get(name)
+            .filter(|e| e.instances.values().any(|w| !w.remove));
         let keys = match known {
             None => None,
             Some(entry) if entry.origin != source.path => {
@@ -177,19 +205,25 @@ fn plan_one(source: &Source, desired: &Desired) -> Result<Change, Failure> {
             Some(entry) => Some(changed_keys(&entry.app, app)),
         };
         let stopped = known.is_some_and(|e| {
-            e.instances.values().filter(|w| !w.remove).all(|wish| wish.want == Want::Down)
+            e.instances
+                .values()
+                .filter(|w| !w.remove)
+                .all(|wish| wish.want == Want::Down)
         });
         let text = name.to_string();
         match &keys {
             Some(keys) if keys.is_empty() && stopped => change.plan.stopped.push(text),
             Some(keys) if keys.is_empty() => change.plan.untouched.push(text),
             _ => {
-                let starts = keys.as_ref().is_none_or(|keys| {
-                    keys.iter().any(|key| effect(key) != Effect::Policy)
-                });
-                if starts && let Some(why) = source.obstacles.get(name)
-                {
-                    return Err(refused(FailureKind::Invalid, format!("{name}: {why}"), None));
+                let starts = keys
+                    .as_ref()
+                    .is_none_or(|keys| keys.iter().any(|key| effect(key) != Effect::Policy));
+                if starts && let Some(why) = source.obstacles.get(name) {
+                    return Err(refused(
+                        FailureKind::Invalid,
+                        format!("{name}: {why}"),
+                        None,
+                    ));
                 }
                 change.put.push(app.clone());
                 match keys {
@@ -239,10 +273,18 @@ fn check_order(changes: &[Change], desired: &Desired) -> Result<(), Failure> {
         }
     }
     for app in changes.iter().flat_map(|change| &change.put) {
-        if let Some(missing) = app.policy.after.iter().find(|name| !edges.contains_key(*name)) {
+        if let Some(missing) = app
+            .policy
+            .after
+            .iter()
+            .find(|name| !edges.contains_key(*name))
+        {
             return Err(refused(
                 FailureKind::Invalid,
-                format!("{}: `after` names {missing}, and there is no such app", app.name),
+                format!(
+                    "{}: `after` names {missing}, and there is no such app",
+                    app.name
+                ),
                 Some("define it in the same file, or before this one"),
             ));
         }

@@ -51,38 +51,67 @@ pub fn of_pipe_key(key: u64) -> (CellId, RunId, u32) {
 
 /// The stream that a key's last bit means.
 pub fn stream_id(id: &ServiceId, stream: u32) -> StreamId {
-    let which = if stream == 0 { Stream::Out } else { Stream::Err };
-    StreamId { app: id.app.to_string(), instance: id.instance, stream: which }
+    let which = if stream == 0 {
+        Stream::Out
+    } else {
+        Stream::Err
+    };
+    StreamId {
+        app: id.app.to_string(),
+        instance: id.instance,
+        stream: which,
+    }
 }
 
 /// Since the epoch, milliseconds.
 pub fn wall_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_millis() as u64)
 }
 
 impl Engine {
     /// The spawner is done with an order.
     pub(super) fn spawned(&mut self, report: Report) {
-        let Report { id, run, cell, result } = report;
+        let Report {
+            id,
+            run,
+            cell,
+            result,
+        } = report;
         match result {
             Ok(born) => {
-                tracing::info!("{id}: run {} has pid {}", run.0, born.pid);
+                let pid = born.pid;
                 self.process_exists(cell, born);
-                self.tell(Event::Spawned { id, run });
+                self.tell(Event::Spawned {
+                    id: id.clone(),
+                    run,
+                });
+                tracing::info!("{id}: run {} has pid {pid}", run.0);
                 self.look_for_exit(cell);
             }
             Err(problem) => {
-                tracing::warn!("{id}: run {} could not be started: {}", run.0, problem.reason);
+                tracing::warn!(
+                    "{id}: run {} could not be started: {}",
+                    run.0,
+                    problem.reason
+                );
                 let exit = LastExit::new(run, None, &problem.reason, wall_ms());
                 self.set_last_exit(&id, exit);
-                let event = Event::SpawnFailed { id, run, fault: problem.fault };
+                let event = Event::SpawnFailed {
+                    id,
+                    run,
+                    fault: problem.fault,
+                };
                 self.tell_and(event, |engine| engine.forget_run(cell));
             }
         }
     }
 
     fn process_exists(&mut self, cell: CellId, born: Born) {
-        let Some(live) = self.cells.get_mut(&cell) else { return };
+        let Some(live) = self.cells.get_mut(&cell) else {
+            return;
+        };
         live.pid = Some(born.pid);
         live.pidfd = born.pidfd.map(Arc::new);
         live.log_at = self.slots.notes(cell).log_at;
@@ -97,10 +126,13 @@ impl Engine {
 
     /// Gives a pipe to the log pump.
     pub(super) fn attach(&mut self, cell: CellId, stream: u32, pipe: OwnedFd, fresh: bool) {
-        let Some(live) = self.cells.get_mut(&cell) else { return };
+        let Some(live) = self.cells.get_mut(&cell) else {
+            return;
+        };
         let key = pipe_key(cell, live.run, stream);
         live.pipes.push(key);
-        self.pump.attach(key, stream_id(&live.id, stream), pipe, fresh);
+        self.pump
+            .attach(key, stream_id(&live.id, stream), pipe, fresh);
     }
 
     /// Reads what the keeper has written down since the last time.
@@ -117,7 +149,9 @@ impl Engine {
             return;
         }
         for sequence in first..=head {
-            let Some(record) = self.exits.record(sequence) else { continue };
+            let Some(record) = self.exits.record(sequence) else {
+                continue;
+            };
             // An orphan, or a child whose report is not here yet: then that looks for it.
             if let Some(&cell) = self.by_pid.get(&record.pid) {
                 self.ended(cell, &record);
@@ -127,7 +161,9 @@ impl Engine {
 
     /// Whether this run's process has ended already: asks the keeper's records, then the process.
     pub(super) fn look_for_exit(&mut self, cell: CellId) {
-        let Some(live) = self.cells.get(&cell) else { return };
+        let Some(live) = self.cells.get(&cell) else {
+            return;
+        };
         let Some(pid) = live.pid else { return };
         if let Some(record) = self.exit_record(cell, pid) {
             return self.ended(cell, &record);
@@ -148,7 +184,9 @@ impl Engine {
         self.exits.cell(cell.0).filter(ours).or_else(|| {
             let head = self.exits.head().ok()?;
             let first = (seen + 1).max(head.saturating_sub(RING) + 1);
-            (first..=head).filter_map(|sequence| self.exits.record(sequence)).find(ours)
+            (first..=head)
+                .filter_map(|sequence| self.exits.record(sequence))
+                .find(ours)
         })
     }
 
@@ -170,22 +208,40 @@ impl Engine {
     fn begin_ending(&mut self, cell: CellId, exit: Exit, at_ms: u64) {
         let never = self.never_execed(cell);
         let keeper = self.keeper;
-        let Some(live) = self.cells.get_mut(&cell) else { return };
-        let (None, Some(pid)) = (&live.ending, live.pid) else { return };
+        let Some(live) = self.cells.get_mut(&cell) else {
+            return;
+        };
+        let (None, Some(pid)) = (&live.ending, live.pid) else {
+            return;
+        };
         let how = match never {
             Some(problem) => How::NeverExeced(problem),
             None => How::Exited(exit),
         };
-        live.ending = Some(Ending { how, at_ms, tree: true });
+        live.ending = Some(Ending {
+            how,
+            at_ms,
+            tree: true,
+        });
         let live = &self.cells[&cell];
-        let tree = Tree { keeper, main: pid, main_alive: false, token: &live.token };
+        let tree = Tree {
+            keeper,
+            main: pid,
+            main_alive: false,
+            token: &live.token,
+        };
         let engine = std::process::id().cast_signed();
         let known = |pid: i32| pid == engine || self.by_pid.contains_key(&pid);
         if !live.foreign && quick_empty(&tree, known) {
             self.tree_gone(cell);
         } else {
             let token = live.token.clone();
-            self.undertaker.end(undertaker::Order { cell, main: pid, main_alive: false, token });
+            self.undertaker.end(undertaker::Order {
+                cell,
+                main: pid,
+                main_alive: false,
+                token,
+            });
         }
     }
 
@@ -197,7 +253,10 @@ impl Engine {
         if stage == Stage::Exec && errno == 0 {
             return None;
         }
-        let app = self.cells.get(&cell).and_then(|live| self.desired.apps.get(&live.id.app));
+        let app = self
+            .cells
+            .get(&cell)
+            .and_then(|live| self.desired.apps.get(&live.id.app));
         let (program, directory, user) = app.map_or((String::new(), String::new(), None), |e| {
             let directory = e.app.directory.display().to_string();
             (e.app.command[0].clone(), directory, e.app.user.clone())
@@ -214,12 +273,18 @@ impl Engine {
 
     /// The undertaker is done with an order.
     pub(super) fn tree_ended(&mut self, order: &undertaker::Order, left: &Left) {
-        let Some(live) = self.cells.get(&order.cell) else { return };
+        let Some(live) = self.cells.get(&order.cell) else {
+            return;
+        };
         if live.token != order.token {
             return;
         }
         if !left.is_empty() {
-            tracing::error!("{}: processes that SIGKILL does not end: {:?}", live.id, left.pids);
+            tracing::error!(
+                "{}: processes that SIGKILL does not end: {:?}",
+                live.id,
+                left.pids
+            );
         }
         if live.ending.as_ref().is_some_and(|ending| ending.tree) {
             self.tree_gone(order.cell);
@@ -227,7 +292,9 @@ impl Engine {
     }
 
     fn tree_gone(&mut self, cell: CellId) {
-        let Some(live) = self.cells.get_mut(&cell) else { return };
+        let Some(live) = self.cells.get_mut(&cell) else {
+            return;
+        };
         if let Some(ending) = &mut live.ending {
             ending.tree = false;
         }
@@ -242,18 +309,15 @@ impl Engine {
     /// The log pump tells.
     pub(super) fn log_event(&mut self, event: LogEvent) {
         match event {
+            LogEvent::Ended { key } => {
+                self.pump.finish(key);
+                self.pipe_is_done(key);
+            }
             LogEvent::Finished { key, kept } => {
                 if !kept {
                     self.let_go_of_pipe(key);
                 }
-                let (cell, run, _) = of_pipe_key(key);
-                let Some(live) = self.cells.get_mut(&cell).filter(|live| live.run == run) else {
-                    return;
-                };
-                live.pipes.retain(|&other| other != key);
-                if live.pipes.is_empty() {
-                    self.over(cell);
-                }
+                self.pipe_is_done(key);
             }
             LogEvent::Released { key } => self.let_go_of_pipe(key),
             LogEvent::Trouble { id, error } => {
@@ -272,6 +336,19 @@ impl Engine {
         }
     }
 
+    /// All of a pipe is in the log, or on its way there in its order.
+    fn pipe_is_done(&mut self, key: u64) {
+        let (cell, run, _) = of_pipe_key(key);
+        let Some(live) = self.cells.get_mut(&cell).filter(|live| live.run == run) else {
+            return;
+        };
+        live.pipes.retain(|&other| other != key);
+        let cleared = live.ending.as_ref().is_some_and(|ending| !ending.tree);
+        if live.pipes.is_empty() && cleared {
+            self.over(cell);
+        }
+    }
+
     fn let_go_of_pipe(&self, key: u64) {
         let (cell, run, stream) = of_pipe_key(key);
         self.estate.drop_held(pipe_tags(cell, run)[stream as usize]);
@@ -279,27 +356,49 @@ impl Engine {
 
     /// Nothing is left of the run: the core hears of it.
     fn over(&mut self, cell: CellId) {
-        let Some(live) = self.cells.get_mut(&cell) else { return };
-        let Some(ending) = live.ending.take() else { return };
+        let Some(live) = self.cells.get_mut(&cell) else {
+            return;
+        };
+        let Some(ending) = live.ending.take() else {
+            return;
+        };
         let (id, run, log_at) = (live.id.clone(), live.run, live.log_at);
         let (event, exit) = match ending.how {
             How::Exited(exit) => {
                 let reason = self.reason(cell, exit);
-                tracing::info!("{id}: run {} {reason}", run.0);
                 let last = LastExit::new(run, Some(exit), &reason, ending.at_ms).with_log(log_at);
-                (Event::Exited { id: id.clone(), run, exit }, last)
+                (
+                    Event::Exited {
+                        id: id.clone(),
+                        run,
+                        exit,
+                    },
+                    last,
+                )
             }
             How::NeverExeced(problem) => {
                 let last = LastExit::new(run, None, &problem.reason, ending.at_ms);
-                (Event::SpawnFailed { id: id.clone(), run, fault: problem.fault }, last)
+                (
+                    Event::SpawnFailed {
+                        id: id.clone(),
+                        run,
+                        fault: problem.fault,
+                    },
+                    last,
+                )
             }
         };
+        let reason = exit.reason.clone();
         self.set_last_exit(&id, exit);
+        // The log comes last: its thread must not be in the way of the next start.
         self.tell_and(event, |engine| engine.forget_run(cell));
+        tracing::info!("{id}: run {} {reason}", run.0);
     }
 
     fn reason(&self, cell: CellId, exit: Exit) -> String {
-        let Some(live) = self.cells.get(&cell) else { return String::new() };
+        let Some(live) = self.cells.get(&cell) else {
+            return String::new();
+        };
         let service = self.fleet.get(&live.id);
         let uptime = service.map(|service| now().since(service.since()));
         let tail = explain::stderr_tail(&self.folder, &live.id, live.log_at, 20);
@@ -324,8 +423,12 @@ impl Engine {
 
     /// Watches a process whose parent is not the keeper: by its pidfd alone.
     pub(super) fn watch(&self, cell: CellId) {
-        let Some(live) = self.cells.get(&cell) else { return };
-        let Some(pidfd) = live.pidfd.clone() else { return };
+        let Some(live) = self.cells.get(&cell) else {
+            return;
+        };
+        let Some(pidfd) = live.pidfd.clone() else {
+            return;
+        };
         let (run, inbox) = (live.run, self.inbox.clone());
         tokio::spawn(async move {
             let exit = exit_by_pidfd(&pidfd).await;
@@ -333,7 +436,6 @@ impl Engine {
             let _ = inbox.send(Message::Gone { cell, run, exit }).await;
         });
     }
-
 }
 
 /// Waits until the process is dead, and a little longer for how it died: whoever its parent is has
@@ -343,10 +445,13 @@ async fn exit_by_pidfd(pidfd: &Arc<OwnedFd>) -> Option<Exit> {
         // An error would mean that it cannot be watched; then it is looked at below.
         let _ = watched.readable().await;
     }
-    for _ in 0..50 {
-        if pidfd::has_exited(pidfd)
-            && let Some(exit) = pidfd::exit_of(pidfd)
-        {
+    if !pidfd::tells_exits() {
+        return None;
+    }
+    // Where that is a real init, at once; so long are others waited for, since a code that is not
+    // known counts as a failure.
+    for _ in 0..150 {
+        if let Some(exit) = pidfd::exit_of(pidfd) {
             return Some(exit);
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;

@@ -15,8 +15,15 @@ use crate::keeper::link::{self, Kind, Message, Received, Tag, Verb};
 #[derive(Clone, Debug)]
 pub struct Estate {
     channel: Arc<OwnedFd>,
+    book: Arc<Mutex<Book>>,
+}
+
+#[derive(Debug, Default)]
+struct Book {
     /// Needed if this process must become the keeper: it then inherits by number.
-    held: Arc<Mutex<BTreeMap<Tag, RawFd>>>,
+    held: BTreeMap<Tag, RawFd>,
+    /// What the keeper still holds and need not.
+    dropped: Vec<Tag>,
 }
 
 impl Estate {
@@ -31,15 +38,39 @@ impl Estate {
                 Received::Closed => return Err(io::Error::other("the keeper is gone")),
                 Received::Truncated(_) => return Err(io::Error::from_raw_os_error(libc::EMFILE)),
                 Received::Unknown => {}
-                Received::Message(Message { verb: Verb::Given, .. }, _) => break,
-                Received::Message(Message { verb: Verb::Give, tag }, Some(fd)) => {
+                Received::Message(
+                    Message {
+                        verb: Verb::Given, ..
+                    },
+                    _,
+                ) => break,
+                Received::Message(
+                    Message {
+                        verb: Verb::Give,
+                        tag,
+                    },
+                    Some(fd),
+                ) => {
                     given.insert(tag, fd);
                 }
                 Received::Message(..) => {}
             }
         }
-        let held = given.iter().map(|(tag, fd)| (*tag, fd.as_raw_fd())).collect();
-        Ok((Estate { channel: Arc::new(channel), held: Arc::new(Mutex::new(held)) }, given))
+        let held = given
+            .iter()
+            .map(|(tag, fd)| (*tag, fd.as_raw_fd()))
+            .collect();
+        let book = Book {
+            held,
+            dropped: Vec::new(),
+        };
+        Ok((
+            Estate {
+                channel: Arc::new(channel),
+                book: Arc::new(Mutex::new(book)),
+            },
+            given,
+        ))
     }
 
     /// Has `fd` held from now on. The descriptor stays the caller's.
@@ -52,14 +83,22 @@ impl Estate {
         Ok(())
     }
 
-    /// Has all of `fds` held, and returns when the keeper has them. Only for the spawner's thread.
+    /// Asks to have `fds` held; [`Self::surely_held`] must follow. Only for the spawner's thread.
     ///
     /// # Errors
-    /// `EMFILE`: the keeper has no room. Anything else: it is gone.
-    pub fn hold_surely(&self, fds: &[(Tag, RawFd)]) -> io::Result<()> {
+    /// The keeper is gone.
+    pub fn ask_to_hold(&self, fds: &[(Tag, RawFd)]) -> io::Result<()> {
         for (tag, fd) in fds {
             self.tell(Verb::HoldAndTell, *tag, Some(*fd))?;
         }
+        Ok(())
+    }
+
+    /// Returns when the keeper has all that it was asked to hold. Only for the spawner's thread.
+    ///
+    /// # Errors
+    /// `EMFILE`: the keeper has no room. Anything else: it is gone.
+    pub fn surely_held(&self, fds: &[(Tag, RawFd)]) -> io::Result<()> {
         let mut waiting = fds.len();
         let mut refused = false;
         while waiting > 0 {
@@ -90,11 +129,21 @@ impl Estate {
         Ok(())
     }
 
-    /// The keeper closes what it holds under `tag`.
+    /// The keeper closes what it holds under `tag`, at the next [`Self::let_go`].
     pub fn drop_held(&self, tag: Tag) {
-        self.lock().remove(&tag);
-        // Where the keeper is gone, it holds nothing any more.
-        let _ = self.tell(Verb::Drop, tag, None);
+        let mut book = self.lock();
+        book.held.remove(&tag);
+        book.dropped.push(tag);
+    }
+
+    /// Tells the keeper what it need not hold any more. Apart from the dropping, so that the keeper
+    /// is not woken for it while a start is under way.
+    pub fn let_go(&self) {
+        let dropped = std::mem::take(&mut self.lock().dropped);
+        for tag in dropped {
+            // Where the keeper is gone, it holds nothing any more.
+            let _ = self.tell(Verb::Drop, tag, None);
+        }
     }
 
     /// Everything is taken over.
@@ -107,22 +156,30 @@ impl Estate {
 
     /// Everything is stopped: the keeper leaves, with this code, after this process.
     pub fn leave(&self, code: u8) {
-        let tag = Tag { slot: 0, kind: Kind(0), generation: code.into() };
+        let tag = Tag {
+            slot: 0,
+            kind: Kind(0),
+            generation: code.into(),
+        };
         // Where the keeper is gone already, there is nobody to tell.
         let _ = self.tell(Verb::Leave, tag, None);
     }
 
     /// What the next keeper would have to inherit.
     pub fn list(&self) -> Vec<(RawFd, Tag)> {
-        self.lock().iter().map(|(tag, fd)| (*fd, *tag)).collect()
+        self.lock()
+            .held
+            .iter()
+            .map(|(tag, fd)| (*fd, *tag))
+            .collect()
     }
 
     fn note(&self, tag: Tag, fd: RawFd) {
-        self.lock().insert(tag, fd);
+        self.lock().held.insert(tag, fd);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Tag, RawFd>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, verb: Verb, tag: Tag, fd: Option<RawFd>) -> io::Result<()> {

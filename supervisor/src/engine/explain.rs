@@ -12,9 +12,14 @@ const MOST: u64 = 16 * 1024;
 
 /// The last lines of standard error since `from` (a length of the file), oldest first.
 pub fn stderr_tail(folder: &Folder, id: &ServiceId, from: u64, lines: usize) -> Vec<String> {
-    let stream =
-        StreamId { app: id.app.to_string(), instance: id.instance, stream: Stream::Err };
-    let Ok(Some(file)) = folder.open_for_reading(&stream) else { return Vec::new() };
+    let stream = StreamId {
+        app: id.app.to_string(),
+        instance: id.instance,
+        stream: Stream::Err,
+    };
+    let Ok(Some(file)) = folder.open_for_reading(&stream) else {
+        return Vec::new();
+    };
     let length = file.metadata().map_or(0, |found| found.len());
     // Somebody has emptied the file meanwhile: then all of it is new.
     let from = if from > length { 0 } else { from };
@@ -49,12 +54,18 @@ pub fn exit(exit: Exit, uptime: Option<Span>, phase: Option<Phase>, stderr: &[St
         Exit::Unknown => "ended in a way that nobody can say (its keeper had died)".to_owned(),
     };
     match phase {
-        Some(Phase::Stopping { then: Then::Settle, ladder })
-            if matches!(ladder.step, Step::Killed { .. }) =>
-        {
+        Some(Phase::Stopping {
+            then: Then::Settle,
+            ladder,
+        }) if matches!(ladder.step, Step::Killed { .. }) => {
             return "did not stop in time and was killed with its whole tree (SIGKILL)".to_owned();
         }
-        Some(Phase::Stopping { then: Then::Settle, .. } | Phase::Stopped) => {
+        Some(
+            Phase::Stopping {
+                then: Then::Settle, ..
+            }
+            | Phase::Stopped,
+        ) => {
             return format!("{how}, as asked");
         }
         _ => {}
@@ -79,11 +90,27 @@ pub fn seconds(span: Span) -> String {
 
 /// The line of standard error that tells why, where there is a plain one.
 fn cause(stderr: &[String]) -> Option<String> {
-    let taken = ["EADDRINUSE", "address already in use", "Address already in use"];
-    if let Some(line) = stderr.iter().find(|line| taken.iter().any(|word| line.contains(word))) {
+    let taken = [
+        "EADDRINUSE",
+        "address already in use",
+        "Address already in use",
+    ];
+    if let Some(line) = stderr
+        .iter()
+        .find(|line| taken.iter().any(|word| line.contains(word)))
+    {
         return Some(format!("port in use ({})", line.trim()));
     }
-    let telling = ["Error", "error", "panicked", "fatal", "Fatal", "FATAL", "cannot", "not found"];
+    let telling = [
+        "Error",
+        "error",
+        "panicked",
+        "fatal",
+        "Fatal",
+        "FATAL",
+        "cannot",
+        "not found",
+    ];
     stderr
         .iter()
         .find(|line| telling.iter().any(|word| line.contains(word)))
@@ -112,16 +139,27 @@ mod tests {
 
     #[test]
     fn plain_ends_are_plain() {
-        let running = Phase::Running { run: RunId(1), stable_at: Some(Time(3)) };
+        let running = Phase::Running {
+            run: RunId(1),
+            stable_at: Some(Time(3)),
+        };
         let text = |e, ms| exit(e, Some(Span(ms)), Some(running), &[]);
         assert_eq!(text(Exit::Code(0), 95_000), "exited with code 0 after 95 s");
-        assert_eq!(text(Exit::Signal(9), 8_000_000), "was killed by SIGKILL after 2 h");
+        assert_eq!(
+            text(Exit::Signal(9), 8_000_000),
+            "was killed by SIGKILL after 2 h"
+        );
         assert!(text(Exit::Unknown, 1).contains("nobody can say"));
     }
 
     #[test]
     fn what_was_asked_for_is_said_to_be() {
-        let text = exit(Exit::Signal(15), Some(Span(5)), Some(Phase::Stopped), &lines("Error: x"));
+        let text = exit(
+            Exit::Signal(15),
+            Some(Span(5)),
+            Some(Phase::Stopped),
+            &lines("Error: x"),
+        );
         assert_eq!(text, "was killed by SIGTERM, as asked");
     }
 }

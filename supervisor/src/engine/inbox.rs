@@ -132,7 +132,9 @@ impl Replies {
 /// Waits for the keeper and takes what it said.
 pub async fn read_poke(poke: &AsyncFd<Arc<OwnedFd>>) -> u64 {
     loop {
-        let Ok(mut ready) = poke.readable().await else { return 0 };
+        let Ok(mut ready) = poke.readable().await else {
+            return 0;
+        };
         let mut value = [0; 8];
         match nix::unistd::read(poke.get_ref(), &mut value) {
             Ok(8) => return u64::from_ne_bytes(value),

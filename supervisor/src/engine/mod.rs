@@ -119,6 +119,7 @@ pub fn now() -> Time {
 /// Becomes the engine, in the process that a keeper has started for it.
 pub fn main() -> ExitCode {
     own::small_heap();
+    own::survive_file_size_limit();
     own::set_name("supervisor");
     let paths = match Paths::from_env() {
         Ok(paths) => paths,
@@ -180,6 +181,9 @@ impl Engine {
             }
             self.next_mutation();
             self.answer_waiters();
+            if !self.cells.values().any(|live| live.pid.is_none()) {
+                self.estate.let_go();
+            }
             if self.may_leave() {
                 return self.leave().await;
             }
@@ -228,7 +232,9 @@ impl Engine {
     }
 
     fn may_leave(&self) -> bool {
-        self.stopping.is_some() && self.fleet.is_down() && self.cells.is_empty()
+        self.stopping.is_some()
+            && self.fleet.is_down()
+            && self.cells.is_empty()
             && self.mutations.is_idle()
     }
 

@@ -4,9 +4,7 @@
 use std::collections::VecDeque;
 
 use supervisor_core::{Command, Event, Name, RunId, ServiceId, State, Want};
-use supervisor_protocol::{
-    Act, Done, Failure, FailureKind, Outcome, Reply, Request, Selected,
-};
+use supervisor_protocol::{Act, Done, Failure, FailureKind, Outcome, Reply, Request, Selected};
 
 use super::changes::{Change, Read, plan};
 use super::inbox::{Ask, Replies, What};
@@ -28,15 +26,32 @@ pub struct Queue {
 
 #[derive(Debug)]
 enum Mutation {
-    Act { act: Act, on: Vec<(ServiceId, RunId)>, wait: bool, replies: Replies },
-    Define { read: Read, replies: Replies },
+    Act {
+        act: Act,
+        on: Vec<(ServiceId, RunId)>,
+        wait: bool,
+        replies: Replies,
+    },
+    Define {
+        read: Read,
+        replies: Replies,
+    },
 }
 
 /// What is done once the new state is on disk.
 #[derive(Debug)]
 enum Step {
-    Act { act: Act, on: Vec<(ServiceId, RunId)>, wait: bool, replies: Replies },
-    Define { changes: Vec<Change>, wait: bool, replies: Replies },
+    Act {
+        act: Act,
+        on: Vec<(ServiceId, RunId)>,
+        wait: bool,
+        replies: Replies,
+    },
+    Define {
+        changes: Vec<Change>,
+        wait: bool,
+        replies: Replies,
+    },
     Sync,
 }
 
@@ -64,7 +79,10 @@ impl Engine {
         let Ask { what, replies } = ask;
         let request = match what {
             What::Define(read) => {
-                return self.mutations.waiting.push_back(Mutation::Define { read, replies });
+                return self
+                    .mutations
+                    .waiting
+                    .push_back(Mutation::Define { read, replies });
             }
             What::Request(request) => request,
         };
@@ -74,12 +92,21 @@ impl Engine {
             Request::Logs { targets, follow } => self.answer_logs(&targets, follow, &replies),
             Request::DaemonStatus => self.answer_daemon_status(&replies),
             Request::DaemonStop => self.shut_down(Some(replies)),
-            Request::Act { act: Act::Signal(signal), on, .. } => {
+            Request::Act {
+                act: Act::Signal(signal),
+                on,
+                ..
+            } => {
                 self.answer_signal(&signal, &on, &replies);
             }
             Request::Act { act, on, wait } => match self.known(&on, &act) {
                 Ok(on) => {
-                    let act = Mutation::Act { act, on, wait, replies };
+                    let act = Mutation::Act {
+                        act,
+                        on,
+                        wait,
+                        replies,
+                    };
                     self.mutations.waiting.push_back(act);
                 }
                 Err(failure) => replies.send(Reply::Error(failure)),
@@ -96,7 +123,10 @@ impl Engine {
         for selected in on {
             let id = Name::new(&selected.name)
                 .ok()
-                .map(|app| ServiceId { app, instance: selected.instance })
+                .map(|app| ServiceId {
+                    app,
+                    instance: selected.instance,
+                })
                 .filter(|id| self.desired.wish(id).is_some());
             match id {
                 Some(id) => found.push((id, RunId(selected.run))),
@@ -118,13 +148,27 @@ impl Engine {
                     replies.refuse(FailureKind::ShuttingDown, "the daemon is stopping", None);
                     continue;
                 }
-                Some(Mutation::Act { act, on, wait, replies }) => {
+                Some(Mutation::Act {
+                    act,
+                    on,
+                    wait,
+                    replies,
+                }) => {
                     wish(&mut desired, &act, &on);
-                    Step::Act { act, on, wait, replies }
+                    Step::Act {
+                        act,
+                        on,
+                        wait,
+                        replies,
+                    }
                 }
                 Some(Mutation::Define { read, replies }) => {
                     match self.define(&mut desired, &read, &replies) {
-                        Some(changes) => Step::Define { changes, wait: read.wait, replies },
+                        Some(changes) => Step::Define {
+                            changes,
+                            wait: read.wait,
+                            replies,
+                        },
                         None => continue,
                     }
                 }
@@ -145,7 +189,9 @@ impl Engine {
 
     /// The disk has answered.
     pub(super) fn saved(&mut self, result: std::io::Result<()>) {
-        let Some((desired, step)) = self.mutations.saving.take() else { return };
+        let Some((desired, step)) = self.mutations.saving.take() else {
+            return;
+        };
         match (result, step) {
             (Ok(()), step) => {
                 self.desired = desired;
@@ -162,7 +208,11 @@ impl Engine {
                     self.paths.state.display()
                 );
                 self.give_back_slots();
-                replies.refuse(FailureKind::Failed, message, Some("make room and try again"));
+                replies.refuse(
+                    FailureKind::Failed,
+                    message,
+                    Some("make room and try again"),
+                );
             }
         }
     }
@@ -215,7 +265,10 @@ impl Engine {
         for id in ids {
             if let Err(error) = self.claim_slot(&id) {
                 self.give_back_slots();
-                let why = format!("there is no room for {id}: {}", super::prepare::plain(&error));
+                let why = format!(
+                    "there is no room for {id}: {}",
+                    super::prepare::plain(&error)
+                );
                 replies.refuse(FailureKind::Failed, why, None);
                 return None;
             }
@@ -240,8 +293,17 @@ impl Engine {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Act { act, on, wait, replies } => self.act(&act, &on, wait, replies),
-            Step::Define { changes, wait, replies } => self.carry(&changes, wait, replies),
+            Step::Act {
+                act,
+                on,
+                wait,
+                replies,
+            } => self.act(&act, &on, wait, replies),
+            Step::Define {
+                changes,
+                wait,
+                replies,
+            } => self.carry(&changes, wait, replies),
             Step::Sync => {}
         }
     }
@@ -277,7 +339,11 @@ impl Engine {
                 Act::Signal(_) => continue,
             };
             // Without a command, the run that is waited for is there already.
-            let run = if command.is_none() { RunId(run.0.saturating_sub(1)) } else { run };
+            let run = if command.is_none() {
+                RunId(run.0.saturating_sub(1))
+            } else {
+                run
+            };
             self.wait_for(ticket, id, goal, run, wait);
             commands.extend(command.map(|command| (id.clone(), command)));
         }
@@ -288,34 +354,54 @@ impl Engine {
     }
 
     fn carry(&mut self, changes: &[Change], wait: bool, replies: Replies) {
-        let put: Vec<Name> = changes.iter().flat_map(|c| &c.put).map(|a| a.name.clone()).collect();
+        let put: Vec<Name> = changes
+            .iter()
+            .flat_map(|c| &c.put)
+            .map(|a| a.name.clone())
+            .collect();
         let removed: Vec<Name> = changes.iter().flat_map(|c| c.remove.clone()).collect();
         let mut goals = Vec::new();
         let mut events = Vec::new();
         for (id, entry, wish) in self.desired.instances() {
             if removed.contains(&id.app) || put.contains(&id.app) && wish.remove {
                 goals.push((id.clone(), Goal::Deleted));
-                events.push(Event::Command { id, command: Command::Remove });
+                events.push(Event::Command {
+                    id,
+                    command: Command::Remove,
+                });
             } else if put.contains(&id.app) {
                 let policy = entry.app.policy.clone();
                 let known = self.fleet.get(&id);
                 let replaced = self.outdated(&id);
-                events.push(Event::Define { id: id.clone(), policy, want: wish.want });
+                events.push(Event::Define {
+                    id: id.clone(),
+                    policy,
+                    want: wish.want,
+                });
                 if replaced {
                     goals.push((id.clone(), Goal::Restarted));
-                    events.push(Event::Command { id, command: Command::Restart });
+                    events.push(Event::Command {
+                        id,
+                        command: Command::Restart,
+                    });
                 } else if known.is_none() && wish.want == Want::Up {
                     goals.push((id, Goal::Started));
                 } else if known.is_some_and(|s| !s.is_alive()) && wish.want == Want::Up {
                     // It was failing: the new definition is tried at once.
                     goals.push((id.clone(), Goal::Started));
-                    events.push(Event::Command { id, command: Command::Start });
+                    events.push(Event::Command {
+                        id,
+                        command: Command::Start,
+                    });
                 }
             }
         }
         let ticket = self.waiters.ticket(replies, goals.len());
         for (id, goal) in goals {
-            let run = self.fleet.get(&id).map_or(RunId(0), |service| service.last_run);
+            let run = self
+                .fleet
+                .get(&id)
+                .map_or(RunId(0), |service| service.last_run);
             self.wait_for(ticket, &id, goal, run, wait);
         }
         for event in events {
@@ -328,7 +414,14 @@ impl Engine {
         if wait {
             let id = id.clone();
             let since = now();
-            self.waiters.add(Waiter { id, goal, since, run, old_pid, ticket });
+            self.waiters.add(Waiter {
+                id,
+                goal,
+                since,
+                run,
+                old_pid,
+                ticket,
+            });
             return;
         }
         let done = match goal {
@@ -362,7 +455,9 @@ impl Engine {
         };
         let ticket = self.waiters.ticket(replies.clone(), on.len());
         for (id, _) in on {
-            let live = self.live_of(&id).and_then(|live| Some((live.pid?, live.pidfd.clone()?)));
+            let live = self
+                .live_of(&id)
+                .and_then(|live| Some((live.pid?, live.pidfd.clone()?)));
             let answer = match live {
                 Some((pid, pidfd)) => match pidfd::send_group(&pidfd, pid, signal) {
                     Ok(()) => outcome(&id, Done::Signalled, Some(pid), None),
@@ -386,7 +481,9 @@ impl Engine {
 /// Works an operator's wish into the desired state.
 fn wish(desired: &mut Desired, act: &Act, on: &[(ServiceId, RunId)]) {
     for (id, _) in on {
-        let Some(wish) = desired.wish_mut(id) else { continue };
+        let Some(wish) = desired.wish_mut(id) else {
+            continue;
+        };
         match act {
             Act::Start | Act::Restart => wish.want = Want::Up,
             Act::Stop => wish.want = Want::Down,

@@ -9,6 +9,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use nix::unistd::{Uid, User};
 use supervisor_config::{App, Reader};
@@ -42,19 +43,41 @@ pub struct Prepared {
     pub oom_score_adj: Option<i32>,
 }
 
+/// Whom an app runs as; `None`: as the daemon itself.
+///
+/// # Errors
+/// One sentence that says what is wrong and what to do.
+pub fn identity(app: &App) -> Result<Option<Identity>, String> {
+    users::resolve(app.user.as_deref(), app.group.as_deref()).map_err(|error| error.to_string())
+}
+
+/// Why the app could not be started now; `None`: nothing is known to be in the way.
+pub fn obstacle(app: &App) -> Option<String> {
+    identity(app)
+        .and_then(|identity| prepare(app, identity))
+        .err()
+}
+
 /// Does all that can be done and known before a process exists.
 ///
 /// # Errors
 /// One sentence that says what is missing and what to do.
-pub fn prepare(app: &App) -> Result<Prepared, String> {
-    let identity = users::resolve(app.user.as_deref(), app.group.as_deref())
-        .map_err(|error| error.to_string())?;
+pub fn prepare(app: &App, identity: Option<Identity>) -> Result<Prepared, String> {
     let directory = &app.directory;
     match fs::metadata(directory) {
         Ok(found) if found.is_dir() => {}
-        Ok(_) => return Err(format!("directory {} is not a directory", directory.display())),
+        Ok(_) => {
+            return Err(format!(
+                "directory {} is not a directory",
+                directory.display()
+            ));
+        }
         Err(error) => {
-            return Err(format!("directory {}: {}", directory.display(), plain(&error)));
+            return Err(format!(
+                "directory {}: {}",
+                directory.display(),
+                plain(&error)
+            ));
         }
     }
     let env = environment(app, identity.as_ref())?;
@@ -72,14 +95,15 @@ pub fn prepare(app: &App) -> Result<Prepared, String> {
         identity,
         umask: UMASK,
         nofile: original_nofile(),
-        oom_score_adj: env::var(ORIGINAL_OOM).ok().and_then(|score| score.parse().ok()),
+        oom_score_adj: env::var(ORIGINAL_OOM)
+            .ok()
+            .and_then(|score| score.parse().ok()),
     })
 }
 
 fn c_string(bytes: &[u8]) -> Result<CString, String> {
-    CString::new(bytes).map_err(|_| {
-        format!("{:?} contains a NUL byte", String::from_utf8_lossy(bytes))
-    })
+    CString::new(bytes)
+        .map_err(|_| format!("{:?} contains a NUL byte", String::from_utf8_lossy(bytes)))
 }
 
 /// The reason without "(os error 2)".
@@ -128,13 +152,12 @@ fn executable(program: &Path) -> Result<(), String> {
 }
 
 /// What the contract names, and nothing else of the daemon's own.
-fn environment(
-    app: &App,
-    identity: Option<&Identity>,
-) -> Result<BTreeMap<String, String>, String> {
+fn environment(app: &App, identity: Option<&Identity>) -> Result<BTreeMap<String, String>, String> {
     let mut env = BTreeMap::new();
     for (name, value) in env::vars_os() {
-        let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) else { continue };
+        let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) else {
+            continue;
+        };
         if name == "LANG" || name == "TZ" || name.starts_with("LC_") {
             env.insert(name, value);
         }
@@ -142,9 +165,11 @@ fn environment(
     let path = app.path.clone().or_else(|| env::var("PATH").ok());
     env.insert("PATH".into(), path.unwrap_or_else(|| DEFAULT_PATH.into()));
     let (name, home, shell) = match identity {
-        Some(identity) => {
-            (identity.name.clone(), identity.home.clone(), identity.shell.clone())
-        }
+        Some(identity) => (
+            identity.name.clone(),
+            identity.home.clone(),
+            identity.shell.clone(),
+        ),
         None => own_user(),
     };
     for (key, value) in [("USER", name.clone()), ("LOGNAME", name)] {
@@ -154,17 +179,26 @@ fn environment(
         env.insert(key.into(), value.to_string_lossy().into_owned());
     }
     if let Some(home) = env::var_os("SUPERVISOR_HOME") {
-        env.insert("SUPERVISOR_HOME".into(), home.to_string_lossy().into_owned());
+        env.insert(
+            "SUPERVISOR_HOME".into(),
+            home.to_string_lossy().into_owned(),
+        );
     }
-    let reader =
-        Reader { euid: Uid::effective().as_raw(), app_uid: identity.map(|identity| identity.uid) };
-    env.extend(
-        supervisor_config::environment(app, reader).map_err(|faults| faults.to_string())?,
-    );
+    let reader = Reader {
+        euid: Uid::effective().as_raw(),
+        app_uid: identity.map(|identity| identity.uid),
+    };
+    env.extend(supervisor_config::environment(app, reader).map_err(|faults| faults.to_string())?);
     Ok(env)
 }
 
+/// The daemon's own user, looked up once: it does not change while it runs.
 fn own_user() -> (String, PathBuf, PathBuf) {
+    static OWN: OnceLock<(String, PathBuf, PathBuf)> = OnceLock::new();
+    OWN.get_or_init(look_up_own_user).clone()
+}
+
+fn look_up_own_user() -> (String, PathBuf, PathBuf) {
     match User::from_uid(Uid::effective()) {
         Ok(Some(user)) => (user.name, user.dir, user.shell),
         Ok(None) | Err(_) => (

@@ -37,13 +37,25 @@ impl LastExit {
     /// With its reason cut to what a slot holds.
     pub fn new(run: RunId, exit: Option<Exit>, reason: &str, at_ms: u64) -> LastExit {
         let ends = (0..=LONGEST_REASON.min(reason.len())).rev();
-        let end = ends.into_iter().find(|&at| reason.is_char_boundary(at)).unwrap_or(0);
-        LastExit { run, exit, reason: reason[..end].to_owned(), at_ms, log_at: None }
+        let end = ends
+            .into_iter()
+            .find(|&at| reason.is_char_boundary(at))
+            .unwrap_or(0);
+        LastExit {
+            run,
+            exit,
+            reason: reason[..end].to_owned(),
+            at_ms,
+            log_at: None,
+        }
     }
 
     /// With the place of its standard error.
     pub fn with_log(self, at: u64) -> LastExit {
-        LastExit { log_at: Some(at), ..self }
+        LastExit {
+            log_at: Some(at),
+            ..self
+        }
     }
 }
 
@@ -71,12 +83,15 @@ mod tests {
     fn the_longest_record_fits_and_comes_back() {
         let record = Record {
             service: Service::new(Time(u64::MAX), Want::Up, RunId(u64::MAX)),
-            last_exit: Some(LastExit::new(
-                RunId(u64::MAX),
-                Some(Exit::Signal(64)),
-                &"ä".repeat(1000),
-                u64::MAX,
-            ).with_log(u64::MAX)),
+            last_exit: Some(
+                LastExit::new(
+                    RunId(u64::MAX),
+                    Some(Exit::Signal(64)),
+                    &"ä".repeat(1000),
+                    u64::MAX,
+                )
+                .with_log(u64::MAX),
+            ),
         };
         let bytes = record.encode();
         assert!(bytes.len() < slots::LONGEST - 100, "{} bytes", bytes.len());

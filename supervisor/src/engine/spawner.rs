@@ -23,10 +23,11 @@ use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow};
 use supervisor_config::App;
 use supervisor_core::{RunId, ServiceId, SpawnFault};
-use supervisor_logs::{Folder, Stream, StreamId};
+use supervisor_logs::{Folder, LogError};
 
+use super::ending::stream_id;
 use super::estate::Estate;
-use super::prepare::{explain_exec, prepare};
+use super::prepare::{explain_exec, identity, prepare};
 use crate::keeper::exits::Exits;
 use crate::keeper::link::{Kind, Tag};
 use crate::os::pipe::pipe_for_app;
@@ -108,26 +109,31 @@ impl Spawner {
     ///
     /// # Errors
     /// No thread to be had.
-    pub fn start(
-        tools: Tools,
-        done: impl Fn(Report) + Send + 'static,
-    ) -> io::Result<Spawner> {
+    pub fn start(tools: Tools, done: impl Fn(Report) + Send + 'static) -> io::Result<Spawner> {
         let (orders, inbox) = channel::<Order>();
-        thread::Builder::new().name("spawner".into()).stack_size(256 * 1024).spawn(move || {
-            // A signal meant for this process must not be handled by a child that still shares
-            // its memory.
-            let blocked = SigSet::all();
-            if nix::sys::signal::pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&blocked), None)
-                .is_err()
-            {
-                return;
-            }
-            for order in inbox {
-                let result = tools.carry_out(&order);
-                let Order { id, run, cell, .. } = order;
-                done(Report { id, run, cell, result });
-            }
-        })?;
+        thread::Builder::new()
+            .name("spawner".into())
+            .stack_size(256 * 1024)
+            .spawn(move || {
+                // A signal meant for this process must not be handled by a child that still shares
+                // its memory.
+                let blocked = SigSet::all();
+                if nix::sys::signal::pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&blocked), None)
+                    .is_err()
+                {
+                    return;
+                }
+                for order in inbox {
+                    let result = tools.carry_out(&order);
+                    let Order { id, run, cell, .. } = order;
+                    done(Report {
+                        id,
+                        run,
+                        cell,
+                        result,
+                    });
+                }
+            })?;
         Ok(Spawner { orders })
     }
 
@@ -145,25 +151,46 @@ pub fn run_token(token: u64, cell: CellId, run: RunId) -> String {
 
 /// The tags under which the keeper holds a run's pipes.
 pub fn pipe_tags(cell: CellId, run: RunId) -> [Tag; 2] {
-    [Kind::STDOUT, Kind::STDERR].map(|kind| Tag { slot: cell.0, kind, generation: run.0 })
+    [Kind::STDOUT, Kind::STDERR].map(|kind| Tag {
+        slot: cell.0,
+        kind,
+        generation: run.0,
+    })
 }
 
 /// The tag under which the keeper holds a run's pidfd.
 pub fn child_tag(cell: CellId, pid: i32) -> Tag {
-    Tag { slot: cell.0, kind: Kind::CHILD, generation: pid.cast_unsigned().into() }
+    Tag {
+        slot: cell.0,
+        kind: Kind::CHILD,
+        generation: pid.cast_unsigned().into(),
+    }
 }
 
 impl Tools {
     fn carry_out(&self, order: &Order) -> Result<Born, Problem> {
-        let broken = |reason: String| Problem { fault: SpawnFault::Broken, reason };
-        let prepared = prepare(&order.app).map_err(broken)?;
+        let broken = |reason: String| Problem {
+            fault: SpawnFault::Broken,
+            reason,
+        };
         let short = |error: &io::Error| problem_of_machine("cannot make its pipes", error);
-        let out = pipe_for_app(prepared.identity.as_ref()).map_err(|e| short(&e))?;
-        let err = pipe_for_app(prepared.identity.as_ref()).map_err(|e| short(&e))?;
+        let identity = identity(&order.app).map_err(broken)?;
+        let out = pipe_for_app(identity.as_ref()).map_err(|e| short(&e))?;
+        let err = pipe_for_app(identity.as_ref()).map_err(|e| short(&e))?;
         let tags = pipe_tags(order.cell, order.run);
-        self.estate
-            .hold_surely(&[(tags[0], out.read.as_raw_fd()), (tags[1], err.read.as_raw_fd())])
-            .map_err(|e| short(&e))?;
+        let held = [
+            (tags[0], out.read.as_raw_fd()),
+            (tags[1], err.read.as_raw_fd()),
+        ];
+        // The keeper takes them while this thread does the rest, so that hardly anybody waits.
+        self.estate.ask_to_hold(&held).map_err(|e| short(&e))?;
+        let prepared = prepare(&order.app, identity)
+            .and_then(|prepared| self.look_at_logs(&order.id).map(|()| prepared));
+        self.estate.surely_held(&held).map_err(|e| short(&e))?;
+        let prepared = prepared.map_err(|reason| {
+            tags.into_iter().for_each(|tag| self.estate.drop_held(tag));
+            broken(reason)
+        })?;
         let launch = Launch {
             programs: prepared.programs,
             argv: prepared.argv,
@@ -187,7 +214,12 @@ impl Tools {
                     // The keeper being gone is noticed elsewhere; the child is in its cell.
                     let _ = self.estate.hold(child_tag(order.cell, pid), pidfd);
                 }
-                return Ok(Born { pid, pidfd, stdout: out.read, stderr: err.read });
+                return Ok(Born {
+                    pid,
+                    pidfd,
+                    stdout: out.read,
+                    stderr: err.read,
+                });
             }
             Outcome::Failed { stage, errno, .. } => failed_stage(
                 stage,
@@ -234,13 +266,20 @@ impl Tools {
         spawn(launch, words)
     }
 
+    /// Something planted where its logs belong is told before it runs. A full disk is not: that is no
+    /// reason for an app not to run.
+    fn look_at_logs(&self, id: &ServiceId) -> Result<(), String> {
+        for stream in [0, 1] {
+            let opened = self.logs.open_for_append(&stream_id(id, stream));
+            if let Err(error @ (LogError::Refused { .. } | LogError::Name { .. })) = opened {
+                return Err(error.to_string());
+            }
+        }
+        Ok(())
+    }
+
     fn log_length(&self, id: &ServiceId) -> u64 {
-        let stream = StreamId {
-            app: id.app.to_string(),
-            instance: id.instance,
-            stream: Stream::Err,
-        };
-        std::fs::metadata(self.logs.path(&stream)).map_or(0, |found| found.len())
+        std::fs::metadata(self.logs.path(&stream_id(id, 1))).map_or(0, |found| found.len())
     }
 
     fn environment(
@@ -281,7 +320,11 @@ pub fn failed_stage(
     let reason = match stage {
         Stage::Exec => explain_exec(program, errno) + &as_whom,
         Stage::Directory => {
-            format!("directory {}{as_whom}: {}", directory.display(), errno.desc())
+            format!(
+                "directory {}{as_whom}: {}",
+                directory.display(),
+                errno.desc()
+            )
         }
         _ => format!("{stage}{as_whom}: {}", errno.desc()),
     };

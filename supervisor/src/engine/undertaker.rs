@@ -41,18 +41,21 @@ impl Undertaker {
         done: impl Fn(Order, Left) + Send + 'static,
     ) -> io::Result<Undertaker> {
         let (orders, inbox) = channel::<Order>();
-        thread::Builder::new().name("undertaker".into()).stack_size(256 * 1024).spawn(move || {
-            for order in inbox {
-                let tree = Tree {
-                    keeper,
-                    main: order.main,
-                    main_alive: order.main_alive,
-                    token: &order.token,
-                };
-                let left = kill_rest(&tree, PATIENCE);
-                done(order, left);
-            }
-        })?;
+        thread::Builder::new()
+            .name("undertaker".into())
+            .stack_size(256 * 1024)
+            .spawn(move || {
+                for order in inbox {
+                    let tree = Tree {
+                        keeper,
+                        main: order.main,
+                        main_alive: order.main_alive,
+                        token: &order.token,
+                    };
+                    let left = kill_rest(&tree, PATIENCE);
+                    done(order, left);
+                }
+            })?;
         Ok(Undertaker { orders })
     }
 

@@ -19,7 +19,7 @@ use super::inbox::Replies;
 use super::record::LastExit;
 use super::{Engine, Live, explain, now};
 use crate::os::tree::{Table, Tree};
-use crate::os::proc;
+use crate::os::{pidfd, proc};
 use crate::persist::desired::{Entry, Wish};
 
 /// Rows in one frame: far below its limit, whatever the rows say.
@@ -53,12 +53,14 @@ impl Engine {
     /// The run of an instance that counts, where it has a process.
     pub(super) fn live_of(&self, id: &ServiceId) -> Option<&Live> {
         let run = self.fleet.get(id)?.run()?;
-        self.cells.values().find(|live| live.id == *id && live.run == run)
+        self.cells
+            .values()
+            .find(|live| live.id == *id && live.run == run)
     }
 
     /// The pid of an instance's main process.
     pub(super) fn pid_of(&self, id: &ServiceId) -> Option<i32> {
-        self.live_of(id).filter(|live| live.ending.is_none())?.pid
+        self.live_of(id)?.pid
     }
 
     /// Which instances the words of a command line mean, in the order of their numbers.
@@ -71,9 +73,10 @@ impl Engine {
             }
         }
         for target in targets {
-            let hit = self.desired.instances().any(|(id, entry, wish)| {
-                !wish.remove && means(target, &id, entry, wish)
-            });
+            let hit = self
+                .desired
+                .instances()
+                .any(|(id, entry, wish)| !wish.remove && means(target, &id, entry, wish));
             if !hit && target != "all" {
                 return Err(no_such_app(target));
             }
@@ -89,7 +92,10 @@ impl Engine {
         };
         let table = (!ids.is_empty()).then(Table::scan);
         for part in ids.chunks(ROWS) {
-            let rows = part.iter().filter_map(|id| self.row(id, table.as_ref())).collect();
+            let rows = part
+                .iter()
+                .filter_map(|id| self.row(id, table.as_ref()))
+                .collect();
             replies.send(Reply::Services(rows));
         }
         replies.end();
@@ -105,7 +111,11 @@ impl Engine {
         let pid = self.pid_of(id);
         let next = service.next_start().map(|at| at.since(now()).0);
         let path = |stream| self.folder.path(&stream_id(id, stream));
-        let lost = |stream| self.lost_bytes.get(&stream_id(id, stream).to_string()).copied();
+        let lost = |stream| {
+            self.lost_bytes
+                .get(&stream_id(id, stream).to_string())
+                .copied()
+        };
         Some(Service {
             id: wish.id,
             name: id.app.to_string(),
@@ -139,17 +149,33 @@ impl Engine {
         let run = self.fleet.get(id)?.run()?;
         let now = now();
         let since = self.fleet.get(id)?.since();
-        let live = self.cells.values_mut().find(|live| live.id == *id && live.run == run)?;
+        let live = self
+            .cells
+            .values_mut()
+            .find(|live| live.id == *id && live.run == run)?;
         let main = live.pid.filter(|_| live.ending.is_none())?;
-        let tree = Tree { keeper, main, main_alive: true, token: &live.token };
+        let tree = Tree {
+            keeper,
+            main,
+            main_alive: true,
+            token: &live.token,
+        };
         let usage = tree.usage_in(table);
-        let before = live.cpu.unwrap_or(CpuSample { ticks: 0, at: since, percent: 0.0 });
+        let before = live.cpu.unwrap_or(CpuSample {
+            ticks: 0,
+            at: since,
+            percent: 0.0,
+        });
         let span = now.since(before.at).0;
         let percent = if span >= CPU_SPAN {
             let ticks = usage.cpu_ticks.saturating_sub(before.ticks) as f64;
             let percent = ticks / TICKS_PER_SECOND / (span as f64 / 1000.0) * 100.0;
             let percent = (percent * 10.0).round() / 10.0;
-            live.cpu = Some(CpuSample { ticks: usage.cpu_ticks, at: now, percent });
+            live.cpu = Some(CpuSample {
+                ticks: usage.cpu_ticks,
+                at: now,
+                percent,
+            });
             percent
         } else {
             before.percent
@@ -163,9 +189,13 @@ impl Engine {
         let exit = self.instances.get(id)?.last_exit.as_ref();
         let reason = exit.map_or("it could not be started", |exit| exit.reason.as_str());
         let note = match service.phase {
-            Phase::Backoff { .. } => Some(format!("{reason}{}", self.next_step(service))),
-            Phase::Errored => Some(format!("{reason}; given up after {} tries", service.failures)),
-            Phase::Completed => Some(reason.to_owned()),
+            // When the next try is stands in fields of its own.
+            Phase::Backoff { .. } => Some(reason.to_owned()),
+            Phase::Errored => Some(format!(
+                "{reason}; given up after {} tries",
+                service.failures
+            )),
+            Phase::Completed { .. } => Some(reason.to_owned()),
             Phase::Waiting(Wait::Shortage { .. }) => {
                 Some(format!("{reason}; tried again every second"))
             }
@@ -214,7 +244,9 @@ impl Engine {
         };
         let table = Table::scan();
         for id in &ids {
-            let Some(row) = self.row(id, Some(&table)) else { continue };
+            let Some(row) = self.row(id, Some(&table)) else {
+                continue;
+            };
             if let Some(details) = self.details(id, row, show_env, &table) {
                 replies.send(Reply::Details(Box::new(details)));
             }
@@ -245,8 +277,16 @@ impl Engine {
             origin: origin.map_or("command line".to_owned(), |path| path.display().to_string()),
             boot: format!("{:?}", app.policy.boot).to_lowercase(),
             after: app.policy.after.iter().map(ToString::to_string).collect(),
-            env: app.env.iter().map(|(key, value)| (key.clone(), hide(value))).collect(),
-            env_file: app.env_file.iter().map(supervisor_config::EnvFile::written).collect(),
+            env: app
+                .env
+                .iter()
+                .map(|(key, value)| (key.clone(), hide(value)))
+                .collect(),
+            env_file: app
+                .env_file
+                .iter()
+                .map(supervisor_config::EnvFile::written)
+                .collect(),
             policies: policies(app),
             stderr_tail: self.stderr_tail(id, 10),
             processes: self.processes(id, table),
@@ -254,12 +294,25 @@ impl Engine {
     }
 
     fn processes(&self, id: &ServiceId, table: &Table) -> Vec<Process> {
-        let Some(live) = self.live_of(id) else { return Vec::new() };
-        let Some(main) = live.pid.filter(|_| live.ending.is_none()) else { return Vec::new() };
-        let tree = Tree { keeper: self.keeper, main, main_alive: true, token: &live.token };
+        let Some(live) = self.live_of(id) else {
+            return Vec::new();
+        };
+        let Some(main) = live.pid.filter(|_| live.ending.is_none()) else {
+            return Vec::new();
+        };
+        let tree = Tree {
+            keeper: self.keeper,
+            main,
+            main_alive: true,
+            token: &live.token,
+        };
         let one = |pid: i32| {
             let memory_bytes = proc::stat(pid)?.rss_pages * page_size();
-            Some(Process { pid, memory_bytes, command: proc::cmdline(pid)?.join(" ") })
+            Some(Process {
+                pid,
+                memory_bytes,
+                command: proc::cmdline(pid)?.join(" "),
+            })
         };
         tree.members_in(table).into_iter().filter_map(one).collect()
     }
@@ -278,11 +331,7 @@ impl Engine {
         replies.end();
     }
 
-    fn log_files(
-        &self,
-        ids: &[ServiceId],
-        follow: bool,
-    ) -> Result<(Logs, Vec<OwnedFd>), String> {
+    fn log_files(&self, ids: &[ServiceId], follow: bool) -> Result<(Logs, Vec<OwnedFd>), String> {
         let mut fds = Vec::new();
         let mut files = Vec::new();
         let inotify = if follow {
@@ -301,19 +350,34 @@ impl Engine {
                     Ok(())
                 };
                 let file = open.and_then(|()| self.folder.open_for_reading(&stream_id));
-                let Some(file) = file.map_err(|error| error.to_string())? else { continue };
+                let Some(file) = file.map_err(|error| error.to_string())? else {
+                    continue;
+                };
                 let path = self.folder.path(&stream_id);
                 let changes = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_DONT_FOLLOW;
-                let watch = inotify.as_ref().and_then(|inotify| {
-                    inotify.add_watch(&path, changes).ok().map(watch_number)
-                });
-                let which = if stream == 0 { WireStream::Out } else { WireStream::Err };
+                let watch = inotify
+                    .as_ref()
+                    .and_then(|inotify| inotify.add_watch(&path, changes).ok().map(watch_number));
+                let which = if stream == 0 {
+                    WireStream::Out
+                } else {
+                    WireStream::Err
+                };
                 let (name, instance) = (id.app.to_string(), id.instance);
-                files.push(LogFile { name, instance, stream: which, path, watch });
+                files.push(LogFile {
+                    name,
+                    instance,
+                    stream: which,
+                    path,
+                    watch,
+                });
                 fds.push(file.into());
             }
         }
-        let logs = Logs { inotify: inotify.is_some(), files };
+        let logs = Logs {
+            inotify: inotify.is_some(),
+            files,
+        };
         if let Some(inotify) = inotify {
             fds.insert(0, inotify.into());
         }
@@ -361,7 +425,7 @@ fn limits() -> Vec<String> {
             "not under systemd: if keeper and engine are killed in the same instant, nobody starts them again; the apps run on and the next start takes them over".to_owned(),
         );
     }
-    if !kernel_tells_exits() {
+    if !pidfd::tells_exits() {
         limits.push(
             "this kernel (before 6.15) does not tell how a process ended that is nobody's child: after a keeper's death, exits of the apps that ran then are unknown".to_owned(),
         );
@@ -370,15 +434,6 @@ fn limits() -> Vec<String> {
         "no cgroups are used: a process that leaves its session, loses its parents and clears its environment is not found when its app is stopped".to_owned(),
     );
     limits
-}
-
-/// Whether the exit of a process that is nobody's child can be learned: since kernel 6.15.
-fn kernel_tells_exits() -> bool {
-    let release = nix::sys::utsname::uname().map(|name| name.release().to_owned());
-    let release = release.unwrap_or_default();
-    let release = release.to_string_lossy();
-    let mut numbers = release.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
-    (numbers.next(), numbers.next()) >= (Some(6), Some(15))
 }
 
 /// Whether a word of the command line means this instance.
@@ -427,7 +482,12 @@ fn wire_exit(exit: &LastExit) -> WireExit {
         Some(Exit::Signal(signal)) => (None, Some(explain::signal_name(signal).into_owned())),
         Some(Exit::Unknown) | None => (None, None),
     };
-    WireExit { code, signal, reason: exit.reason.clone(), at: rfc3339(exit.at_ms) }
+    WireExit {
+        code,
+        signal,
+        reason: exit.reason.clone(),
+        at: rfc3339(exit.at_ms),
+    }
 }
 
 fn policies(app: &App) -> Vec<(String, String)> {
@@ -481,7 +541,13 @@ mod tests {
 
     #[test]
     fn globs_match_as_in_a_shell() {
-        let yes = [("api-*", "api-1"), ("*", ""), ("a?c", "abc"), ("*b*", "abc"), ("abc", "abc")];
+        let yes = [
+            ("api-*", "api-1"),
+            ("*", ""),
+            ("a?c", "abc"),
+            ("*b*", "abc"),
+            ("abc", "abc"),
+        ];
         let no = [("api-*", "db"), ("a?c", "ac"), ("", "a"), ("a", "")];
         assert!(yes.iter().all(|(p, t)| glob(p.as_bytes(), t.as_bytes())));
         assert!(!no.iter().any(|(p, t)| glob(p.as_bytes(), t.as_bytes())));

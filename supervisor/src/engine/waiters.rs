@@ -82,7 +82,9 @@ impl Waiters {
 
     /// Answers one wait of a request.
     pub fn answer(&mut self, ticket: u64, outcome: Outcome) {
-        let Some(found) = self.tickets.get_mut(&ticket) else { return };
+        let Some(found) = self.tickets.get_mut(&ticket) else {
+            return;
+        };
         found.replies.send(Reply::Outcome(outcome));
         found.open -= 1;
         if found.open == 0
@@ -98,7 +100,11 @@ impl Waiters {
         let now = now();
         let ahead = |at: Time| if at > now { at } else { Time(now.0 + 20) };
         // From the request or from the exec, whichever is later: looked at again until it fits.
-        self.list.iter().filter(ours).map(|w| ahead(w.since.after(WATCH))).min()
+        self.list
+            .iter()
+            .filter(ours)
+            .map(|w| ahead(w.since.after(WATCH)))
+            .min()
     }
 }
 
@@ -128,9 +134,12 @@ impl Engine {
                     continue;
                 }
                 Verdict::Reached(done, message) => (true, done, message, Vec::new()),
-                Verdict::Failed(message) => {
-                    (false, Done::Failed, Some(message), self.stderr_tail(&waiter.id, 10))
-                }
+                Verdict::Failed(message) => (
+                    false,
+                    Done::Failed,
+                    Some(message),
+                    self.stderr_tail(&waiter.id, 10),
+                ),
             };
             let outcome = Outcome {
                 name: waiter.id.app.to_string(),
@@ -157,7 +166,10 @@ impl Engine {
                 }
             };
         };
-        let exit = self.instances.get(&waiter.id).and_then(|i| i.last_exit.as_ref());
+        let exit = self
+            .instances
+            .get(&waiter.id)
+            .and_then(|i| i.last_exit.as_ref());
         match waiter.goal {
             Goal::Deleted => Verdict::Not,
             Goal::Stopped if service.is_alive() => Verdict::Not,
@@ -222,9 +234,14 @@ impl Engine {
 
     /// Last lines of standard error of the last run that ended.
     pub(super) fn stderr_tail(&self, id: &ServiceId, lines: usize) -> Vec<String> {
-        let exit = self.instances.get(id).and_then(|instance| instance.last_exit.as_ref());
+        let exit = self
+            .instances
+            .get(id)
+            .and_then(|instance| instance.last_exit.as_ref());
         let from = exit.and_then(|exit| exit.log_at);
-        from.map_or_else(Vec::new, |from| explain::stderr_tail(&self.folder, id, from, lines))
+        from.map_or_else(Vec::new, |from| {
+            explain::stderr_tail(&self.folder, id, from, lines)
+        })
     }
 
     /// What happens next, as the end of a sentence.

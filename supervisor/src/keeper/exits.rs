@@ -89,7 +89,9 @@ impl Record {
 
 /// FNV-1a: the keeper shall not need a crate for 60 bytes.
 fn checksum(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |sum: u32, &b| (sum ^ u32::from(b)).wrapping_mul(0x0100_0193))
+    bytes.iter().fold(0x811c_9dc5, |sum: u32, &b| {
+        (sum ^ u32::from(b)).wrapping_mul(0x0100_0193)
+    })
 }
 
 /// The file, for both sides.
@@ -104,7 +106,9 @@ impl Exits {
     /// # Errors
     /// Reading or writing failed, or the file is something else.
     pub fn open(fd: OwnedFd) -> io::Result<Exits> {
-        let exits = Exits { file: File::from(fd) };
+        let exits = Exits {
+            file: File::from(fd),
+        };
         let mut magic = [0; 8];
         match exits.file.read_at(&mut magic, 0)? {
             0 => {
@@ -112,7 +116,9 @@ impl Exits {
                 exits.file.write_all_at(&[0; 8], 8)?;
                 // The ring is written once now, so that recording an exit never needs memory.
                 for slot in 0..RING {
-                    exits.file.write_all_at(&[0; RECORD], RING_AT + slot * RECORD as u64)?;
+                    exits
+                        .file
+                        .write_all_at(&[0; RECORD], RING_AT + slot * RECORD as u64)?;
                 }
             }
             _ if u64::from_le_bytes(magic) == MAGIC => {}
@@ -151,7 +157,8 @@ impl Exits {
 
     /// The record with this sequence number, if the ring still has it.
     pub fn record(&self, sequence: u64) -> Option<Record> {
-        self.record_at(ring_at(sequence)).filter(|record| record.sequence == sequence)
+        self.record_at(ring_at(sequence))
+            .filter(|record| record.sequence == sequence)
     }
 
     fn record_at(&self, at: u64) -> Option<Record> {
@@ -192,7 +199,14 @@ mod tests {
     }
 
     fn record(sequence: u64, slot: u32) -> Record {
-        Record { sequence, pid: 40 + slot as i32, status: 9, slot, wall_ms: 5, ..Record::default() }
+        Record {
+            sequence,
+            pid: 40 + slot as i32,
+            status: 9,
+            slot,
+            wall_ms: 5,
+            ..Record::default()
+        }
     }
 
     #[test]
@@ -223,10 +237,19 @@ mod tests {
         exits.write(&record(1, 0)).expect("writes");
         for byte in 0..RECORD as u64 {
             let mut old = [0; 1];
-            exits.file.read_exact_at(&mut old, CELLS_AT + byte).expect("reads");
-            exits.file.write_all_at(&[old[0] ^ 0x55], CELLS_AT + byte).expect("writes");
+            exits
+                .file
+                .read_exact_at(&mut old, CELLS_AT + byte)
+                .expect("reads");
+            exits
+                .file
+                .write_all_at(&[old[0] ^ 0x55], CELLS_AT + byte)
+                .expect("writes");
             assert_eq!(exits.cell(0), None, "byte {byte}");
-            exits.file.write_all_at(&old, CELLS_AT + byte).expect("writes");
+            exits
+                .file
+                .write_all_at(&old, CELLS_AT + byte)
+                .expect("writes");
         }
     }
 

@@ -19,19 +19,19 @@ pub enum Debt {
     Give,
 }
 
-const FREE: u8 = 0;
-const OWES_NOTHING: u8 = 1;
-const OWES_HELD: u8 = 2;
-const OWES_GIVE: u8 = 3;
+const FREE: u64 = 0;
+const OWES_NOTHING: u64 = 1;
+const OWES_HELD: u64 = 2;
+const OWES_GIVE: u64 = 3;
+/// Where in a row that stands.
+const STATE: usize = 0;
 
 /// The table.
 #[derive(Debug)]
 pub struct Held {
-    // Columns of plain numbers: `vec![0; n]` of those is memory that the kernel gives on first touch.
-    state: Vec<u8>,
-    slot: Vec<u32>,
-    kind: Vec<u32>,
-    generation: Vec<u64>,
+    // State, slot and kind, generation. Plain numbers in one piece: `vec![[0; 3]; n]` is memory that
+    // the kernel gives on first touch.
+    rows: Vec<[u64; 3]>,
     /// One more than the highest descriptor in use.
     top: usize,
 }
@@ -40,25 +40,22 @@ impl Held {
     /// For descriptors below `limit`.
     pub fn new(limit: usize) -> Held {
         Held {
-            state: vec![0; limit],
-            slot: vec![0; limit],
-            kind: vec![0; limit],
-            generation: vec![0; limit],
+            rows: vec![[0; 3]; limit],
             top: 0,
         }
     }
 
     /// Holds `fd`; what was held under the same tag is closed. `Err` gives it back: no room.
     pub fn insert(&mut self, tag: Tag, fd: OwnedFd, debt: Debt) -> Result<RawFd, OwnedFd> {
-        let Ok(index) = usize::try_from(fd.as_raw_fd()) else { return Err(fd) };
-        if index >= self.state.len() {
+        let Ok(index) = usize::try_from(fd.as_raw_fd()) else {
+            return Err(fd);
+        };
+        if index >= self.rows.len() {
             return Err(fd);
         }
         self.remove(tag);
-        self.state[index] = number(debt);
-        self.slot[index] = tag.slot;
-        self.kind[index] = tag.kind.0;
-        self.generation[index] = tag.generation;
+        let slot_and_kind = u64::from(tag.slot) << 32 | u64::from(tag.kind.0);
+        self.rows[index] = [number(debt), slot_and_kind, tag.generation];
         self.top = self.top.max(index + 1);
         Ok(fd.into_raw_fd())
     }
@@ -66,9 +63,9 @@ impl Held {
     /// Closes what is held under `tag`.
     pub fn remove(&mut self, tag: Tag) {
         if let Some(index) = self.find(|t| t == tag) {
-            self.state[index] = FREE;
+            self.rows[index][STATE] = FREE;
             drop(owned(index));
-            while self.top > 0 && self.state[self.top - 1] == FREE {
+            while self.top > 0 && self.rows[self.top - 1][STATE] == FREE {
                 self.top -= 1;
             }
         }
@@ -83,15 +80,15 @@ impl Held {
     pub fn cell_of(&self, pid: i32) -> Option<u32> {
         let wanted = u64::try_from(pid).ok()?;
         self.find(|t| t.kind == Kind::CHILD && t.generation == wanted)
-            .map(|index| self.slot[index])
+            .map(|index| self.tag(index).slot)
     }
 
     /// From now on the engine is owed everything that `worth_giving`.
     pub fn owe_all(&mut self, worth_giving: impl Fn(Kind) -> bool) {
         for index in 0..self.top {
-            if self.state[index] != FREE {
-                let give = worth_giving(Kind(self.kind[index]));
-                self.state[index] = if give { OWES_GIVE } else { OWES_NOTHING };
+            if self.rows[index][STATE] != FREE {
+                let give = worth_giving(self.tag(index).kind);
+                self.rows[index][STATE] = if give { OWES_GIVE } else { OWES_NOTHING };
             }
         }
     }
@@ -99,30 +96,36 @@ impl Held {
     /// The next debt, at or after descriptor `from`.
     pub fn next_debt(&self, from: usize) -> Option<(usize, Tag, Debt)> {
         let index =
-            (from..self.top).find(|&i| matches!(self.state[i], OWES_HELD | OWES_GIVE))?;
-        let debt = if self.state[index] == OWES_GIVE { Debt::Give } else { Debt::Held };
+            (from..self.top).find(|&i| matches!(self.rows[i][STATE], OWES_HELD | OWES_GIVE))?;
+        let debt = if self.rows[index][STATE] == OWES_GIVE {
+            Debt::Give
+        } else {
+            Debt::Held
+        };
         Some((index, self.tag(index), debt))
     }
 
     /// The debt of this descriptor is paid.
     pub fn paid(&mut self, index: usize) {
-        self.state[index] = OWES_NOTHING;
+        self.rows[index][STATE] = OWES_NOTHING;
     }
 
     fn tag(&self, index: usize) -> Tag {
+        let [_, slot_and_kind, generation] = self.rows[index];
+        let (slot, kind) = ((slot_and_kind >> 32) as u32, slot_and_kind as u32);
         Tag {
-            slot: self.slot[index],
-            kind: Kind(self.kind[index]),
-            generation: self.generation[index],
+            slot,
+            kind: Kind(kind),
+            generation,
         }
     }
 
     fn find(&self, wanted: impl Fn(Tag) -> bool) -> Option<usize> {
-        (0..self.top).find(|&i| self.state[i] != FREE && wanted(self.tag(i)))
+        (0..self.top).find(|&i| self.rows[i][STATE] != FREE && wanted(self.tag(i)))
     }
 }
 
-fn number(debt: Debt) -> u8 {
+fn number(debt: Debt) -> u64 {
     match debt {
         Debt::None => OWES_NOTHING,
         Debt::Held => OWES_HELD,
@@ -152,14 +155,22 @@ mod tests {
     }
 
     fn tag(slot: u32, kind: Kind, generation: u64) -> Tag {
-        Tag { slot, kind, generation }
+        Tag {
+            slot,
+            kind,
+            generation,
+        }
     }
 
     #[test]
     fn the_same_tag_replaces_and_closes() {
         let mut held = Held::new(1024);
-        let one = held.insert(tag(1, Kind::STDOUT, 1), fd(), Debt::None).expect("room");
-        let two = held.insert(tag(1, Kind::STDOUT, 1), fd(), Debt::None).expect("room");
+        let one = held
+            .insert(tag(1, Kind::STDOUT, 1), fd(), Debt::None)
+            .expect("room");
+        let two = held
+            .insert(tag(1, Kind::STDOUT, 1), fd(), Debt::None)
+            .expect("room");
         assert_ne!(one, two);
         assert!(nix::fcntl::fcntl(borrow(one), nix::fcntl::FcntlArg::F_GETFD).is_err());
         assert_eq!(held.get(tag(1, Kind::STDOUT, 1)), Some(two));
@@ -168,8 +179,10 @@ mod tests {
     #[test]
     fn a_child_is_found_by_its_pid() {
         let mut held = Held::new(1024);
-        held.insert(tag(6, Kind::CHILD, 4711), fd(), Debt::None).expect("room");
-        held.insert(tag(9, Kind::STDOUT, 4712), fd(), Debt::None).expect("room");
+        held.insert(tag(6, Kind::CHILD, 4711), fd(), Debt::None)
+            .expect("room");
+        held.insert(tag(9, Kind::STDOUT, 4712), fd(), Debt::None)
+            .expect("room");
         assert_eq!(held.cell_of(4711), Some(6));
         assert_eq!(held.cell_of(4712), None);
         held.remove(tag(6, Kind::CHILD, 4711));
@@ -179,8 +192,11 @@ mod tests {
     #[test]
     fn debts_are_paid_one_by_one_and_arise_anew_for_a_new_engine() {
         let mut held = Held::new(1024);
-        let a = held.insert(tag(1, Kind::STDOUT, 1), fd(), Debt::Held).expect("room") as usize;
-        held.insert(tag(0, Kind::POKE, 0), fd(), Debt::None).expect("room");
+        let a = held
+            .insert(tag(1, Kind::STDOUT, 1), fd(), Debt::Held)
+            .expect("room") as usize;
+        held.insert(tag(0, Kind::POKE, 0), fd(), Debt::None)
+            .expect("room");
         assert_eq!(held.next_debt(0).map(|d| (d.0, d.2)), Some((a, Debt::Held)));
         held.paid(a);
         assert_eq!(held.next_debt(0), None);
@@ -192,6 +208,9 @@ mod tests {
     #[test]
     fn a_descriptor_beyond_the_table_is_given_back() {
         let mut held = Held::new(2);
-        assert!(held.insert(tag(0, Kind::LOCK, 0), fd(), Debt::None).is_err());
+        assert!(
+            held.insert(tag(0, Kind::LOCK, 0), fd(), Debt::None)
+                .is_err()
+        );
     }
 }

@@ -47,11 +47,17 @@ pub fn read(fd: OwnedFd) -> io::Result<Vec<(RawFd, Tag)>> {
 }
 
 fn entry(bytes: &[u8]) -> (RawFd, Tag) {
-    let word = |at: usize| {
-        u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-    };
+    let word =
+        |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let generation = u64::from(word(16)) | u64::from(word(20)) << 32;
-    (word(0).cast_signed(), Tag { slot: word(4), kind: Kind(word(8)), generation })
+    (
+        word(0).cast_signed(),
+        Tag {
+            slot: word(4),
+            kind: Kind(word(8)),
+            generation,
+        },
+    )
 }
 
 #[cfg(test)]
@@ -62,9 +68,19 @@ mod tests {
     fn a_list_is_read_as_it_was_written() {
         let entries = [
             (3, Tag::single(Kind::LOCK)),
-            (77, Tag { slot: 5, kind: Kind::STDERR, generation: u64::MAX }),
+            (
+                77,
+                Tag {
+                    slot: 5,
+                    kind: Kind::STDERR,
+                    generation: u64::MAX,
+                },
+            ),
         ];
-        assert_eq!(read(write(&entries).expect("writes")).expect("reads"), entries);
+        assert_eq!(
+            read(write(&entries).expect("writes")).expect("reads"),
+            entries
+        );
     }
 
     #[test]

@@ -4,7 +4,10 @@
 //! The layout is frozen. A keeper may be a year older than its engine: a record that is longer
 //! than it knows is read by its first 32 bytes, a verb it does not know is ignored, and a tag is
 //! stored and given back without being understood (only [`Kind`]'s first few mean something here).
-#![expect(unsafe_code, reason = "SCM_RIGHTS without allocation, which nix's wrappers do not offer")]
+#![expect(
+    unsafe_code,
+    reason = "SCM_RIGHTS without allocation, which nix's wrappers do not offer"
+)]
 
 use std::io;
 use std::mem::{size_of, zeroed};
@@ -58,7 +61,11 @@ pub struct Tag {
 impl Tag {
     /// A tag of something there is only one of.
     pub const fn single(kind: Kind) -> Tag {
-        Tag { slot: 0, kind, generation: 0 }
+        Tag {
+            slot: 0,
+            kind,
+            generation: 0,
+        }
     }
 }
 
@@ -99,11 +106,17 @@ impl Verb {
     ];
 
     fn number(self) -> u16 {
-        Verb::ALL.iter().find(|(verb, _)| *verb == self).map_or(0, |(_, number)| *number)
+        Verb::ALL
+            .iter()
+            .find(|(verb, _)| *verb == self)
+            .map_or(0, |(_, number)| *number)
     }
 
     fn from_number(number: u16) -> Option<Verb> {
-        Verb::ALL.iter().find(|(_, n)| *n == number).map(|(verb, _)| *verb)
+        Verb::ALL
+            .iter()
+            .find(|(_, n)| *n == number)
+            .map(|(verb, _)| *verb)
     }
 }
 
@@ -121,7 +134,10 @@ const SIZE: usize = 32;
 impl Message {
     /// A message about nothing in particular.
     pub const fn plain(verb: Verb) -> Message {
-        Message { verb, tag: Tag::single(Kind(0)) }
+        Message {
+            verb,
+            tag: Tag::single(Kind(0)),
+        }
     }
 
     fn encode(&self) -> [u8; SIZE] {
@@ -183,7 +199,10 @@ pub fn send(
     wait: bool,
 ) -> io::Result<()> {
     let bytes = message.encode();
-    let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: SIZE };
+    let mut part = libc::iovec {
+        iov_base: bytes.as_ptr().cast_mut().cast(),
+        iov_len: SIZE,
+    };
     let mut control = Control { buffer: [0; 64] };
     // SAFETY: an all-zero msghdr is a valid empty one.
     let mut header: libc::msghdr = unsafe { zeroed() };
@@ -222,7 +241,10 @@ pub fn send(
 /// `EAGAIN` when there is none (only without `wait`).
 pub fn receive(channel: BorrowedFd<'_>, wait: bool) -> io::Result<Received> {
     let mut bytes = [0u8; SIZE];
-    let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: SIZE };
+    let mut part = libc::iovec {
+        iov_base: bytes.as_mut_ptr().cast(),
+        iov_len: SIZE,
+    };
     let mut control = Control { buffer: [0; 64] };
     // SAFETY: an all-zero msghdr is a valid empty one.
     let mut header: libc::msghdr = unsafe { zeroed() };
@@ -289,16 +311,27 @@ mod tests {
     use super::*;
 
     fn pair() -> (OwnedFd, OwnedFd) {
-        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
-            .expect("a socket pair")
+        socketpair(
+            AddressFamily::Unix,
+            SockType::SeqPacket,
+            None,
+            SockFlag::SOCK_CLOEXEC,
+        )
+        .expect("a socket pair")
     }
 
     #[test]
     fn every_verb_survives_the_wire() {
         let (a, b) = pair();
         for (verb, _) in Verb::ALL {
-            let message =
-                Message { verb, tag: Tag { slot: 7, kind: Kind(9), generation: u64::MAX - 1 } };
+            let message = Message {
+                verb,
+                tag: Tag {
+                    slot: 7,
+                    kind: Kind(9),
+                    generation: u64::MAX - 1,
+                },
+            };
             send(a.as_fd(), &message, None, false).expect("sends");
             match receive(b.as_fd(), false).expect("receives") {
                 Received::Message(got, None) => assert_eq!(got, message),
@@ -310,7 +343,10 @@ mod tests {
     #[test]
     fn a_longer_record_of_a_later_version_is_read_by_its_start() {
         let (a, b) = pair();
-        let message = Message { verb: Verb::Drop, tag: Tag::single(Kind::LOCK) };
+        let message = Message {
+            verb: Verb::Drop,
+            tag: Tag::single(Kind::LOCK),
+        };
         let mut long = message.encode().to_vec();
         long.extend([0xff; 100]);
         nix::unistd::write(&a, &long).expect("writes");
@@ -326,14 +362,20 @@ mod tests {
         let mut bytes = Message::plain(Verb::Ready).encode();
         bytes[2] = 77;
         nix::unistd::write(&a, &bytes).expect("writes");
-        assert!(matches!(receive(b.as_fd(), false).expect("receives"), Received::Unknown));
+        assert!(matches!(
+            receive(b.as_fd(), false).expect("receives"),
+            Received::Unknown
+        ));
     }
 
     #[test]
     fn a_descriptor_arrives_and_is_closed_on_exec() {
         let (a, b) = pair();
         let (read, write) = nix::unistd::pipe().expect("a pipe");
-        let message = Message { verb: Verb::Hold, tag: Tag::single(Kind::STDOUT) };
+        let message = Message {
+            verb: Verb::Hold,
+            tag: Tag::single(Kind::STDOUT),
+        };
         send(a.as_fd(), &message, Some(read.as_raw_fd()), false).expect("sends");
         let Received::Message(_, Some(fd)) = receive(b.as_fd(), false).expect("receives") else {
             panic!("no descriptor came");
@@ -348,6 +390,9 @@ mod tests {
     fn the_end_of_the_other_side_is_told() {
         let (a, b) = pair();
         drop(a);
-        assert!(matches!(receive(b.as_fd(), false).expect("receives"), Received::Closed));
+        assert!(matches!(
+            receive(b.as_fd(), false).expect("receives"),
+            Received::Closed
+        ));
     }
 }

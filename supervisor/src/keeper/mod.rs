@@ -46,6 +46,8 @@ pub const POKE_STOP: u64 = 1 << 32;
 
 /// Wait before an engine that follows one which never became ready: doubles from the first to the second.
 const SLOWEST: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+/// Quiet for so many milliseconds, it goes to sleep in as little memory as it can.
+const DROWSY: u16 = 1000;
 /// The table has room for so many descriptors even where the limit is higher.
 const MOST_DESCRIPTORS: u64 = 1 << 20;
 
@@ -73,6 +75,10 @@ struct Keeper {
     slowdown: Duration,
     stop_wanted: bool,
     leaving: Option<u8>,
+    /// What this process has mapped and does not need while it sleeps.
+    clean: own::CleanPages,
+    /// Something has happened since it was given back.
+    awake: bool,
 }
 
 /// Becomes the keeper; returns the code to exit with when everything is stopped.
@@ -107,7 +113,8 @@ impl Keeper {
         let mut held = Held::new(most.min(MOST_DESCRIPTORS) as usize);
         for (fd, tag) in inherit::read(inherited)? {
             let fd = own::claim(fd)?;
-            held.insert(tag, fd, Debt::None).map_err(|_| io::Error::other("descriptor limit"))?;
+            held.insert(tag, fd, Debt::None)
+                .map_err(|_| io::Error::other("descriptor limit"))?;
         }
         let exits = match held.get(Tag::single(Kind::EXITS)) {
             Some(fd) => borrow(fd).try_clone_to_owned()?,
@@ -143,6 +150,8 @@ impl Keeper {
             slowdown: Duration::ZERO,
             stop_wanted: false,
             leaving: None,
+            clean: own::CleanPages::find(),
+            awake: true,
         })
     }
 
@@ -152,7 +161,13 @@ impl Keeper {
         if self.engine.is_none() && now >= self.next_start {
             self.start_engine(now);
         }
-        self.wait(signals)?;
+        if !self.wait(signals)? {
+            // Nothing for a while: the pages of code that were needed are not, for now.
+            self.awake = false;
+            self.clean.give_back();
+            self.wait(signals)?;
+        }
+        self.awake = true;
         self.read_signals(signals);
         self.read_engine();
         self.pay();
@@ -165,8 +180,13 @@ impl Keeper {
         Ok(None)
     }
 
-    fn wait(&self, signals: &SignalFd) -> io::Result<()> {
-        let mut timeout = PollTimeout::NONE;
+    /// False: nothing happened for [`DROWSY`].
+    fn wait(&self, signals: &SignalFd) -> io::Result<bool> {
+        let mut timeout = if self.awake {
+            PollTimeout::from(DROWSY)
+        } else {
+            PollTimeout::NONE
+        };
         let ours = || PollFd::new(signals.as_fd(), PollFlags::POLLIN);
         let mut fds = [ours(), ours()];
         let mut count = 1;
@@ -189,7 +209,8 @@ impl Keeper {
             }
         }
         match poll(&mut fds[..count], timeout) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Ok(0) => Ok(self.engine.is_none() || !self.awake),
+            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(true),
             Err(error) => Err(error.into()),
         }
     }
@@ -211,7 +232,9 @@ impl Keeper {
             let Some(engine) = &self.engine else { return };
             // An error or the end means that there is no more to read; that the engine is gone is
             // learned from its exit alone.
-            let Ok(received) = link::receive(engine.channel.as_fd(), false) else { return };
+            let Ok(received) = link::receive(engine.channel.as_fd(), false) else {
+                return;
+            };
             match received {
                 Received::Closed => return,
                 Received::Unknown => {}
@@ -256,10 +279,22 @@ impl Keeper {
 
     /// Sends what is owed, as far as there is room.
     fn pay(&mut self) {
-        let Some(engine) = &mut self.engine else { return };
+        let Some(engine) = &mut self.engine else {
+            return;
+        };
         let channel = engine.channel.as_fd();
         if let Some(tag) = self.refused {
-            if link::send(channel, &Message { verb: Verb::Refused, tag }, None, false).is_err() {
+            if link::send(
+                channel,
+                &Message {
+                    verb: Verb::Refused,
+                    tag,
+                },
+                None,
+                false,
+            )
+            .is_err()
+            {
                 return;
             }
             self.refused = None;
@@ -277,8 +312,7 @@ impl Keeper {
             from = index + 1;
         }
         if !engine.given {
-            engine.given =
-                link::send(channel, &Message::plain(Verb::Given), None, false).is_ok();
+            engine.given = link::send(channel, &Message::plain(Verb::Given), None, false).is_ok();
         }
     }
 
@@ -291,10 +325,14 @@ impl Keeper {
         self.next_start = now + self.slowdown.max(SLOWEST.0);
         match start::engine(self.program, self.poke, self.exits.file().as_raw_fd()) {
             Ok((pid, channel)) => {
-                self.held.owe_all(|kind| {
-                    ![Kind::POKE, Kind::EXITS, Kind::ANNOUNCE].contains(&kind)
+                self.held
+                    .owe_all(|kind| ![Kind::POKE, Kind::EXITS, Kind::ANNOUNCE].contains(&kind));
+                self.engine = Some(Engine {
+                    pid,
+                    channel,
+                    ready: false,
+                    given: false,
                 });
-                self.engine = Some(Engine { pid, channel, ready: false, given: false });
                 if self.stop_wanted {
                     self.poke(POKE_STOP);
                 }
@@ -312,7 +350,9 @@ impl Keeper {
     fn engine_ended(&mut self) {
         self.read_engine();
         self.refused = None;
-        let Some(engine) = self.engine.take() else { return };
+        let Some(engine) = self.engine.take() else {
+            return;
+        };
         if engine.ready {
             self.next_start = Instant::now();
         } else {

@@ -1,5 +1,8 @@
 //! Reaping: write down, then reap, then wake the engine.
-#![expect(unsafe_code, reason = "waitid with WNOWAIT and resource usage is a raw system call")]
+#![expect(
+    unsafe_code,
+    reason = "waitid with WNOWAIT and resource usage is a raw system call"
+)]
 
 use std::mem::zeroed;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,7 +16,10 @@ use super::{Keeper, POKE_EXITS};
 pub fn all(keeper: &mut Keeper) {
     let mut any = false;
     while let Some(mut record) = look() {
-        let engine = keeper.engine.as_ref().is_some_and(|e| e.pid.as_raw() == record.pid);
+        let engine = keeper
+            .engine
+            .as_ref()
+            .is_some_and(|e| e.pid.as_raw() == record.pid);
         if engine {
             reap(record.pid);
             keeper.engine_ended();
@@ -67,7 +73,9 @@ fn look() -> Option<Record> {
         slot: NO_SLOT,
         sequence: 0,
         monotonic_ms: monotonic_ms(),
-        wall_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64),
+        wall_ms: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_millis() as u64),
         user_us: micros(usage.ru_utime),
         system_us: micros(usage.ru_stime),
         max_rss_kib: usage.ru_maxrss as u64,
@@ -89,6 +97,7 @@ fn reap(pid: i32) {
 }
 
 fn monotonic_ms() -> u64 {
-    clock_gettime(ClockId::CLOCK_MONOTONIC)
-        .map_or(0, |t| t.tv_sec() as u64 * 1000 + t.tv_nsec() as u64 / 1_000_000)
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |t| {
+        t.tv_sec() as u64 * 1000 + t.tv_nsec() as u64 / 1_000_000
+    })
 }

@@ -29,8 +29,12 @@ pub fn own_program() -> io::Result<OwnedFd> {
 
 /// Starts an engine from `program`; gives its pid and the keeper's end of the channel.
 pub fn engine(program: RawFd, poke: RawFd, exits: RawFd) -> io::Result<(Pid, OwnedFd)> {
-    let (ours, theirs) =
-        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+    let (ours, theirs) = socketpair(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        None,
+        SockFlag::SOCK_CLOEXEC,
+    )?;
     // SAFETY: this process has one thread, and the child below only makes system calls.
     let pid = unsafe { libc::fork() };
     if pid == 0 {

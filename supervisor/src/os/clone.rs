@@ -47,6 +47,7 @@ pub(super) fn clone(way: Way, plan: &Plan<'_>) -> nix::Result<Child> {
             Err(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL) => legacy(plan, stack),
             done => done,
         },
+        #[cfg(test)]
         Way::Legacy => legacy(plan, stack),
     }
 }

@@ -53,7 +53,12 @@ impl Mapping {
             )?
         };
         let length = (file.metadata()?.len() as usize).min(most);
-        Ok(Mapping { base: base.cast(), length: AtomicUsize::new(length), most, file })
+        Ok(Mapping {
+            base: base.cast(),
+            length: AtomicUsize::new(length),
+            most,
+            file,
+        })
     }
 
     /// Bytes that may be touched.
@@ -82,7 +87,12 @@ impl Mapping {
     }
 
     fn at(&self, offset: usize, size: usize) -> *mut u8 {
-        assert!(offset.checked_add(size).is_some_and(|end| end <= self.len()), "beyond the file");
+        assert!(
+            offset
+                .checked_add(size)
+                .is_some_and(|end| end <= self.len()),
+            "beyond the file"
+        );
         // SAFETY: inside the mapping, as just checked.
         unsafe { self.base.as_ptr().add(offset) }
     }

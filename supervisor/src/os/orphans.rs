@@ -44,14 +44,22 @@ pub(super) struct Orphans<'a> {
 impl<'a> Orphans<'a> {
     pub fn new(tree: Tree<'a>, strike: bool) -> Orphans<'a> {
         let (strangers, dead) = (BTreeSet::from([Pid::this().as_raw()]), BTreeSet::new());
-        Orphans { tree, strike, strangers, dead, doubtful: BTreeMap::new() }
+        Orphans {
+            tree,
+            strike,
+            strangers,
+            dead,
+            doubtful: BTreeMap::new(),
+        }
     }
 
     /// Looks until it is clear, or so often. With `strike`, what is ours is killed on the way.
     pub fn look(&mut self, rounds: u32, known: impl Fn(i32) -> bool) -> Look {
         let mut before: Option<BTreeSet<i32>> = None;
         for _ in 0..rounds {
-            let Some(children) = proc::children(self.tree.keeper) else { return Look::Unclear };
+            let Some(children) = proc::children(self.tree.keeper) else {
+                return Look::Unclear;
+            };
             let children: BTreeSet<i32> = children.into_iter().collect();
             // Numbers that are gone may come back as somebody else.
             self.strangers.retain(|pid| children.contains(pid));
@@ -84,7 +92,9 @@ impl<'a> Orphans<'a> {
     }
 
     fn recognise_one(&mut self, pid: i32) -> Look {
-        let Ok(held) = pidfd::open(pid) else { return Look::Unclear };
+        let Ok(held) = pidfd::open(pid) else {
+            return Look::Unclear;
+        };
         let token = proc::variable(pid, TOKEN_KEY);
         let ours = match &token {
             Variable::Is(token) => token == self.tree.token,
@@ -122,6 +132,12 @@ impl<'a> Orphans<'a> {
     fn is_doubtful(&mut self, pid: i32) -> bool {
         const MOMENT: Duration = Duration::from_millis(100);
         let exits = proc::stat(pid).is_none_or(|stat| stat.vsize == 0);
-        exits || self.doubtful.entry(pid).or_insert_with(Instant::now).elapsed() < MOMENT
+        exits
+            || self
+                .doubtful
+                .entry(pid)
+                .or_insert_with(Instant::now)
+                .elapsed()
+                < MOMENT
     }
 }

@@ -6,6 +6,7 @@
 #![expect(unsafe_code, reason = "system calls that libc has no names for")]
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+#[cfg(test)]
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -75,8 +76,8 @@ pub fn has_exited(pidfd: impl AsFd) -> bool {
     readable(pidfd.as_fd(), PollTimeout::ZERO)
 }
 
-/// Waits until the process is dead; false: the time was over first.
-#[must_use]
+/// For tests: waits until the process is dead; false: the time was over first.
+#[cfg(test)]
 pub fn wait_exited(pidfd: impl AsFd, patience: Duration) -> bool {
     let end = Instant::now() + patience;
     loop {
@@ -124,6 +125,18 @@ pub fn exit_of(pidfd: impl AsFd) -> Option<Exit> {
     // SAFETY: the request says how large the structure is, and the kernel writes no more than that.
     let result = unsafe { libc::ioctl(pidfd.as_fd().as_raw_fd(), request as _, &raw mut info) };
     (result == 0 && info.mask & EXIT != 0).then(|| from_status(info.exit_code))
+}
+
+/// Whether the exit of a process that is nobody's child can be learned: since kernel 6.15.
+#[must_use]
+pub fn tells_exits() -> bool {
+    let release = nix::sys::utsname::uname().map(|name| name.release().to_owned());
+    let release = release.unwrap_or_default();
+    let release = release.to_string_lossy();
+    let mut numbers = release
+        .split('.')
+        .map(|part| part.parse::<u32>().unwrap_or(0));
+    (numbers.next(), numbers.next()) >= (Some(6), Some(15))
 }
 
 /// From the status as `wait` gives it.

@@ -22,8 +22,6 @@ pub struct AppPipe {
     pub read: OwnedFd,
     /// The app's.
     pub write: OwnedFd,
-    /// How many bytes it really holds.
-    pub capacity: usize,
 }
 
 /// A new pipe for an app of this user (`None`: of this process's own).
@@ -40,7 +38,6 @@ pub fn pipe_for_app(identity: Option<&Identity>) -> io::Result<AppPipe> {
     let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
     // Refused where the user's pages are used up: a smaller pipe works too, and we read back what it is.
     let _ = fcntl(&write, FcntlArg::F_SETPIPE_SZ(wanted));
-    let capacity = usize::try_from(fcntl(&write, FcntlArg::F_GETPIPE_SZ)?).unwrap_or(0);
     let write = File::from(write);
     // Reopened before the mode changes: without privileges we would need the permission ourselves.
     let app = OpenOptions::new()
@@ -54,6 +51,5 @@ pub fn pipe_for_app(identity: Option<&Identity>) -> io::Result<AppPipe> {
     Ok(AppPipe {
         read,
         write: app.into(),
-        capacity,
     })
 }

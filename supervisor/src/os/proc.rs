@@ -184,17 +184,6 @@ pub fn boot_id() -> Option<String> {
     Some(text.trim().to_owned())
 }
 
-/// Whether a debugger holds the process: then it may stand still for as long as it likes.
-#[must_use]
-pub fn is_traced(pid: i32) -> Option<bool> {
-    let text = read(format!("/proc/{pid}/status"))?;
-    let text = String::from_utf8_lossy(&text);
-    let tracer = text
-        .lines()
-        .find_map(|line| line.strip_prefix("TracerPid:"))?;
-    Some(tracer.trim() != "0")
-}
-
 /// A whole file of `/proc`, up to a bound: an environment can be as large as its owner likes.
 fn try_read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     const MOST: u64 = 4 << 20;
@@ -264,7 +253,6 @@ mod tests {
         );
         assert!(stat.rss_pages > 0 && !stat.is_dead());
         assert!(cmdline(own).expect("we live").len() <= std::env::args().count());
-        assert_eq!(is_traced(own), Some(false));
         assert!(all().contains(&own));
         assert_eq!(boot_id().expect("linux").len(), 36);
         assert_eq!(super::stat(i32::MAX), None);

@@ -6,7 +6,7 @@
 //! is never taken for the app's own exit; the child's parent is the keeper.
 //! Leaves to others: reaping, and which thread calls (one at a time; a lock sees to it).
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CString, c_char};
 use std::fmt;
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -14,7 +14,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use nix::errno::Errno;
-use nix::unistd::{Uid, access};
+use nix::unistd::Uid;
 
 use super::child::{Ids, Plan};
 use super::clone;
@@ -42,7 +42,6 @@ pub struct SpawnCell {
 /// The steps of a child on its way to exec, in their order. The numbers are frozen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
-#[expect(missing_docs, reason = "each is said in words by `cannot`")]
 pub enum Stage {
     None = 0,
     Session = 1,
@@ -165,6 +164,10 @@ pub enum Outcome {
     /// There was a child, but the program never ran. The child exits with 127; the keeper reaps it.
     Failed {
         /// The pid that the child had.
+        #[cfg_attr(
+            not(test),
+            expect(dead_code, reason = "its exit is told by the keeper")
+        )]
         pid: i32,
         /// The step that failed.
         stage: Stage,
@@ -184,6 +187,7 @@ pub enum Way {
     /// clone3, and clone where that is refused.
     Newest,
     /// clone at once.
+    #[cfg(test)]
     Legacy,
 }
 
@@ -294,62 +298,4 @@ fn pointers(texts: &[CString]) -> Vec<*const c_char> {
         .map(|text| text.as_ptr())
         .chain([ptr::null()])
         .collect()
-}
-
-/// A sentence for a person about a failure: what failed, why, and what to look at.
-#[must_use]
-pub fn explain(launch: &Launch, stage: Stage, errno: Errno) -> String {
-    let what = stage.cannot();
-    if errno == Errno::UnknownErrno {
-        return format!("{what}: it was killed before the program ran");
-    }
-    let why = errno.desc();
-    let directory = launch.directory.to_string_lossy();
-    match stage {
-        Stage::Directory => format!("{what} {directory}: {why}"),
-        Stage::Exec => {
-            let first = launch
-                .programs
-                .first()
-                .map(|p| p.to_string_lossy())
-                .unwrap_or_default();
-            match errno {
-                Errno::ENOENT if launch.programs.iter().any(|p| exists(&launch.directory, p)) => {
-                    format!(
-                        "{what} {first}: the file is there, but the interpreter that its first line names, or its loader, is not"
-                    )
-                }
-                Errno::ENOEXEC => {
-                    format!(
-                        "{what} {first}: neither a binary for this machine nor a script that begins with #!"
-                    )
-                }
-                _ => format!("{what} {first}: {why}"),
-            }
-        }
-        Stage::Uid | Stage::Gid | Stage::Groups => {
-            let user = launch
-                .identity
-                .as_ref()
-                .map_or("", |identity| identity.name.as_str());
-            format!("{what} of {user}: {why}")
-        }
-        Stage::None
-        | Stage::Session
-        | Stage::Signals
-        | Stage::Umask
-        | Stage::Nice
-        | Stage::OomScore
-        | Stage::Limits
-        | Stage::Privileges
-        | Stage::Verify
-        | Stage::Descriptors
-        | Stage::Parent => format!("{what}: {why}"),
-    }
-}
-
-fn exists(directory: &CStr, program: &CStr) -> bool {
-    let path =
-        std::path::Path::new(&*directory.to_string_lossy()).join(&*program.to_string_lossy());
-    access(&path, nix::unistd::AccessFlags::F_OK).is_ok()
 }

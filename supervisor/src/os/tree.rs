@@ -272,13 +272,13 @@ impl Tree<'_> {
 }
 
 /// Who belongs to the tree now; the main process first if it lives.
-#[must_use]
+#[cfg(test)]
 pub fn members(tree: &Tree<'_>) -> Vec<i32> {
     tree.members_in(&Table::scan())
 }
 
 /// What the tree uses now. For many trees: one [`Table`] and [`Tree::usage_in`].
-#[must_use]
+#[cfg(test)]
 pub fn usage(tree: &Tree<'_>) -> Usage {
     tree.usage_in(&Table::scan())
 }

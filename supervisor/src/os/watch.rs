@@ -1,5 +1,8 @@
 //! Waiting for a descriptor to become readable, in the engine's runtime.
-#![expect(unsafe_code, reason = "the runtime wants a promise about who closes the descriptor")]
+#![expect(
+    unsafe_code,
+    reason = "the runtime wants a promise about who closes the descriptor"
+)]
 
 use std::io;
 use std::os::fd::OwnedFd;

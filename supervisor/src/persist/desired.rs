@@ -57,7 +57,11 @@ pub struct Wish {
 
 impl Default for Desired {
     fn default() -> Desired {
-        Desired { version: VERSION, next_id: 0, apps: BTreeMap::new() }
+        Desired {
+            version: VERSION,
+            next_id: 0,
+            apps: BTreeMap::new(),
+        }
     }
 }
 
@@ -76,7 +80,14 @@ impl Desired {
     pub fn instances(&self) -> impl Iterator<Item = (ServiceId, &Entry, &Wish)> {
         self.apps.iter().flat_map(|(name, entry)| {
             entry.instances.iter().map(move |(&instance, wish)| {
-                (ServiceId { app: name.clone(), instance }, entry, wish)
+                (
+                    ServiceId {
+                        app: name.clone(),
+                        instance,
+                    },
+                    entry,
+                    wish,
+                )
             })
         })
     }
@@ -85,31 +96,45 @@ impl Desired {
     /// that stay keep number and wish, new ones are wanted, the rest is to be removed.
     pub fn put(&mut self, app: App, origin: Option<PathBuf>) {
         let wanted = app.instances;
-        let entry = self
-            .apps
-            .entry(app.name.clone())
-            .or_insert_with(|| Entry { app: app.clone(), origin: None, instances: BTreeMap::new() });
+        let entry = self.apps.entry(app.name.clone()).or_insert_with(|| Entry {
+            app: app.clone(),
+            origin: None,
+            instances: BTreeMap::new(),
+        });
         entry.app = app;
         entry.origin = origin;
         for (&number, wish) in &mut entry.instances {
             if number >= wanted {
                 wish.remove = true;
             } else if wish.remove {
-                *wish = Wish { want: Want::Up, remove: false, ..*wish };
+                *wish = Wish {
+                    want: Want::Up,
+                    remove: false,
+                    ..*wish
+                };
             }
         }
         for number in 0..wanted {
             entry.instances.entry(number).or_insert_with(|| {
                 let id = self.next_id;
                 self.next_id += 1;
-                Wish { id, want: Want::Up, remove: false }
+                Wish {
+                    id,
+                    want: Want::Up,
+                    remove: false,
+                }
             });
         }
     }
 
     /// Marks all of an app for removal.
     pub fn remove(&mut self, name: &Name) {
-        for wish in self.apps.get_mut(name).into_iter().flat_map(|e| e.instances.values_mut()) {
+        for wish in self
+            .apps
+            .get_mut(name)
+            .into_iter()
+            .flat_map(|e| e.instances.values_mut())
+        {
             wish.remove = true;
         }
     }
@@ -155,8 +180,10 @@ impl Desired {
 
     fn decode(bytes: &[u8]) -> Result<Desired, String> {
         let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-        let (document, sum) =
-            text.trim_end().rsplit_once('\n').ok_or("its checksum line is missing")?;
+        let (document, sum) = text
+            .trim_end()
+            .rsplit_once('\n')
+            .ok_or("its checksum line is missing")?;
         let expected = format!("crc32 {:08x}", crc32fast::hash(document.as_bytes()));
         if sum != expected {
             return Err("its checksum is wrong".to_owned());
@@ -190,7 +217,9 @@ pub struct Loaded {
 impl Store {
     /// Below the state folder.
     pub fn new(folder: &Path) -> Store {
-        Store { folder: folder.to_owned() }
+        Store {
+            folder: folder.to_owned(),
+        }
     }
 
     fn path(&self) -> PathBuf {
@@ -223,7 +252,10 @@ impl Store {
             troubles.push(format!("{} cannot be used: {why}", path.display()));
         }
         if troubles.is_empty() {
-            return Ok(Loaded { desired: Desired::default(), warning: None });
+            return Ok(Loaded {
+                desired: Desired::default(),
+                warning: None,
+            });
         }
         Err(format!("{}; mend it or move it away", troubles.join("; ")))
     }
@@ -297,14 +329,20 @@ mod tests {
         let loaded = store.load().expect("loads");
         assert_eq!(loaded.desired, desired());
         assert_eq!(loaded.warning, None);
-        let mode = fs::metadata(store.path()).expect("is there").permissions().mode();
+        let mode = fs::metadata(store.path())
+            .expect("is there")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o7777, 0o600);
     }
 
     #[test]
     fn an_empty_folder_is_an_empty_state() {
         let folder = tempfile::tempdir().expect("a folder");
-        assert_eq!(Store::new(folder.path()).load().expect("loads").desired, Desired::default());
+        assert_eq!(
+            Store::new(folder.path()).load().expect("loads").desired,
+            Desired::default()
+        );
     }
 
     #[test]
@@ -334,7 +372,12 @@ mod tests {
         }
         fs::write(store.path(), b"x").expect("writes");
         fs::write(store.previous(), b"y").expect("writes");
-        assert!(store.load().expect_err("nothing is left").contains("move it away"));
+        assert!(
+            store
+                .load()
+                .expect_err("nothing is left")
+                .contains("move it away")
+        );
     }
 
     #[test]
@@ -350,14 +393,25 @@ mod tests {
     #[test]
     fn scaling_keeps_numbers_and_wishes() {
         let mut desired = desired();
-        let zero = ServiceId { app: name("api"), instance: 0 };
+        let zero = ServiceId {
+            app: name("api"),
+            instance: 0,
+        };
         desired.wish_mut(&zero).expect("there").want = Want::Down;
         desired.put(app("api", 4), None);
-        let ids: Vec<u64> = desired.apps[&name("api")].instances.values().map(|w| w.id).collect();
+        let ids: Vec<u64> = desired.apps[&name("api")]
+            .instances
+            .values()
+            .map(|w| w.id)
+            .collect();
         assert_eq!(ids, [0, 1, 3, 4]);
         assert_eq!(desired.wish(&zero).expect("there").want, Want::Down);
         desired.put(app("api", 1), None);
-        let gone = desired.apps[&name("api")].instances.values().filter(|w| w.remove).count();
+        let gone = desired.apps[&name("api")]
+            .instances
+            .values()
+            .filter(|w| w.remove)
+            .count();
         assert_eq!(gone, 3);
     }
 

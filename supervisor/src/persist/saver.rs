@@ -21,11 +21,14 @@ impl Saver {
         done: impl Fn(std::io::Result<()>) + Send + 'static,
     ) -> std::io::Result<Saver> {
         let (orders, inbox) = channel::<Desired>();
-        thread::Builder::new().name("state".into()).stack_size(128 * 1024).spawn(move || {
-            for desired in inbox {
-                done(store.save(&desired));
-            }
-        })?;
+        thread::Builder::new()
+            .name("state".into())
+            .stack_size(128 * 1024)
+            .spawn(move || {
+                for desired in inbox {
+                    done(store.save(&desired));
+                }
+            })?;
         Ok(Saver { orders })
     }
 

@@ -119,7 +119,7 @@ impl Slots {
     /// See [`SlotsError`].
     pub fn open(file: OwnedFd, boot_id: &str) -> Result<Slots, SlotsError> {
         let map = Mapping::new(File::from(file), HEADER + MOST as usize * SLOT)?;
-        if map.len() < HEADER || (map.len() - HEADER) % SLOT != 0 {
+        if map.len() < HEADER || !(map.len() - HEADER).is_multiple_of(SLOT) {
             return Err(SlotsError::Stale);
         }
         let slots = Slots { map };
@@ -170,7 +170,8 @@ impl Slots {
 
     /// One more engine begins.
     pub fn count_engine(&self) {
-        self.map.write(ENGINES_AT, &(self.engines() + 1).to_le_bytes());
+        self.map
+            .write(ENGINES_AT, &(self.engines() + 1).to_le_bytes());
     }
 
     /// The file itself.
@@ -193,7 +194,10 @@ impl Slots {
         let mut name = vec![0; length.min(Name::MAX)];
         self.map.read(at + NAME_AT, &mut name);
         let app = Name::new(std::str::from_utf8(&name).ok()?).ok()?;
-        Some(ServiceId { app, instance: self.u32_at(at + INSTANCE_AT) })
+        Some(ServiceId {
+            app,
+            instance: self.u32_at(at + INSTANCE_AT),
+        })
     }
 
     /// Finds a free slot and makes it this instance's.
@@ -209,7 +213,9 @@ impl Slots {
                 let more = (count + STEP).min(MOST);
                 self.map.grow(slot_at(more))?;
                 if count == more {
-                    return Err(io::Error::other(format!("there are {MOST} instances, the most")));
+                    return Err(io::Error::other(format!(
+                        "there are {MOST} instances, the most"
+                    )));
                 }
                 count
             }
@@ -218,7 +224,8 @@ impl Slots {
         self.map.write(at, &[0; SLOT]);
         let name = id.app.as_str().as_bytes();
         self.map.write(at + NAME_AT, name);
-        self.map.write(at + NAME_LENGTH_AT, &(name.len() as u32).to_le_bytes());
+        self.map
+            .write(at + NAME_LENGTH_AT, &(name.len() as u32).to_le_bytes());
         self.map.write(at + INSTANCE_AT, &id.instance.to_le_bytes());
         self.map.write(at + USED_AT, &1u32.to_le_bytes());
         Ok(slot)
@@ -233,7 +240,11 @@ impl Slots {
     ///
     /// A record that is too long is a fault of this program.
     pub fn save(&self, slot: u32, record: &[u8]) {
-        assert!(record.len() <= LONGEST, "a record of {} bytes", record.len());
+        assert!(
+            record.len() <= LONGEST,
+            "a record of {} bytes",
+            record.len()
+        );
         let [a, b] = [self.sequence(slot, 0), self.sequence(slot, 1)];
         let (copy, sequence) = if a <= b { (0, b + 1) } else { (1, a + 1) };
         let at = copy_at(slot, copy);
@@ -241,7 +252,8 @@ impl Slots {
         self.map.write(at, &0u64.to_le_bytes());
         self.map.write(at + COPY_HEAD, record);
         self.map.write(at + 8, &(record.len() as u32).to_le_bytes());
-        self.map.write(at + 12, &crc32fast::hash(record).to_le_bytes());
+        self.map
+            .write(at + 12, &crc32fast::hash(record).to_le_bytes());
         self.map.write(at, &sequence.to_le_bytes());
     }
 
@@ -249,13 +261,16 @@ impl Slots {
     pub fn load(&self, slot: u32) -> Option<Vec<u8>> {
         let mut copies = [0, 1].map(|copy| (self.sequence(slot, copy), copy));
         copies.sort_unstable_by(|a, b| b.cmp(a));
-        copies.into_iter().filter(|(sequence, _)| *sequence > 0).find_map(|(_, copy)| {
-            let at = copy_at(slot, copy);
-            let length = self.u32_at(at + 8) as usize;
-            let mut record = vec![0; Some(length).filter(|&n| n <= LONGEST)?];
-            self.map.read(at + COPY_HEAD, &mut record);
-            (crc32fast::hash(&record) == self.u32_at(at + 12)).then_some(record)
-        })
+        copies
+            .into_iter()
+            .filter(|(sequence, _)| *sequence > 0)
+            .find_map(|(_, copy)| {
+                let at = copy_at(slot, copy);
+                let length = self.u32_at(at + 8) as usize;
+                let mut record = vec![0; Some(length).filter(|&n| n <= LONGEST)?];
+                self.map.read(at + COPY_HEAD, &mut record);
+                (crc32fast::hash(&record) == self.u32_at(at + 12)).then_some(record)
+            })
     }
 
     fn sequence(&self, slot: u32, copy: usize) -> u64 {
@@ -284,17 +299,20 @@ impl Slots {
     pub fn note(&self, cell: CellId, notes: &RunNotes) {
         let at = run_at(cell);
         self.map.write(at + RUN_SEEN_AT, &notes.seen.to_le_bytes());
-        self.map.write(at + RUN_BIRTH_AT, &notes.birth.to_le_bytes());
+        self.map
+            .write(at + RUN_BIRTH_AT, &notes.birth.to_le_bytes());
         self.map.write(at + RUN_SPEC_AT, &notes.spec.to_le_bytes());
         let flags = u32::from(notes.begun[0]) | u32::from(notes.begun[1]) << 1;
         self.map.write(at + RUN_FLAGS_AT, &flags.to_le_bytes());
         self.map.write(at + RUN_LOG_AT, &notes.log_at.to_le_bytes());
-        self.map.write(at + RUN_NUMBER_AT, &notes.run.0.to_le_bytes());
+        self.map
+            .write(at + RUN_NUMBER_AT, &notes.run.0.to_le_bytes());
     }
 
     /// Notes when the process started, without touching the rest.
     pub fn set_birth(&self, cell: CellId, birth: u64) {
-        self.map.write(run_at(cell) + RUN_BIRTH_AT, &birth.to_le_bytes());
+        self.map
+            .write(run_at(cell) + RUN_BIRTH_AT, &birth.to_le_bytes());
     }
 
     /// Notes that bytes of this stream (0: output, 1: error) of this run are being moved. Called by
@@ -309,7 +327,8 @@ impl Slots {
 
     /// The cell is free.
     pub fn clear(&self, cell: CellId) {
-        self.map.write(run_at(cell) + RUN_NUMBER_AT, &0u64.to_le_bytes());
+        self.map
+            .write(run_at(cell) + RUN_NUMBER_AT, &0u64.to_le_bytes());
     }
 
     /// The two cells of a slot.
@@ -327,7 +346,13 @@ impl Slots {
         let mut name = vec![0; length.min(Name::MAX)];
         self.map.read(at + 16, &mut name);
         let app = Name::new(std::str::from_utf8(&name).ok()?).ok()?;
-        Some((ServiceId { app, instance: self.u32_at(at + 4) }, self.u32_at(at + 8)))
+        Some((
+            ServiceId {
+                app,
+                instance: self.u32_at(at + 4),
+            },
+            self.u32_at(at + 8),
+        ))
     }
 
     /// Notes whose bytes are going to be in the staging pipe, which is empty now.
@@ -380,7 +405,10 @@ mod tests {
     const BOOT: &str = "0b4f7a52-1111-2222-3333-444455556666";
 
     fn id(name: &str, instance: u32) -> ServiceId {
-        ServiceId { app: Name::new(name).expect("a name"), instance }
+        ServiceId {
+            app: Name::new(name).expect("a name"),
+            instance,
+        }
     }
 
     fn slots() -> Slots {
@@ -399,8 +427,14 @@ mod tests {
         slots.save(slot, b"first");
         slots.save(slot, b"second");
         let cell = CellId::new(slot, 1);
-        let notes =
-            RunNotes { run: RunId(9), seen: 8, birth: 7, spec: 6, begun: [false, true], log_at: 5 };
+        let notes = RunNotes {
+            run: RunId(9),
+            seen: 8,
+            birth: 7,
+            spec: 6,
+            begun: [false, true],
+            log_at: 5,
+        };
         slots.note(cell, &notes);
         slots.set_staging("api", 3, 1);
         let again = reopen(&slots, BOOT).expect("opens");
@@ -441,8 +475,9 @@ mod tests {
     #[test]
     fn slots_are_found_again_after_they_were_freed_and_the_file_grows() {
         let slots = slots();
-        let all: Vec<u32> =
-            (0..100).map(|n| slots.claim(&id("many", n)).expect("room")).collect();
+        let all: Vec<u32> = (0..100)
+            .map(|n| slots.claim(&id("many", n)).expect("room"))
+            .collect();
         assert_eq!(all, (0..100).collect::<Vec<_>>());
         slots.free(40);
         assert_eq!(slots.owner(40), None);

@@ -150,7 +150,7 @@ fn lower(fleet: &Fleet, op: &Op) -> Event {
 }
 
 /// The apps that `app` comes after.
-fn after(app: &str, circle: bool) -> Vec<Name> {
+pub fn after(app: &str, circle: bool) -> Vec<Name> {
     let names: &[&str] = match (app, circle) {
         ("a", true) => &["c"],
         ("b", _) => &["a"],

@@ -135,7 +135,7 @@ pub fn show(service: &Service, now: Time) -> String {
         }
         Phase::Backoff { until } => format!("backoff {}", at(until)),
         Phase::Errored => "errored".to_owned(),
-        Phase::Completed => "completed".to_owned(),
+        Phase::Completed { .. } => "completed".to_owned(),
     };
     match service.beside {
         None => {}

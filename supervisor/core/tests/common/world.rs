@@ -115,6 +115,7 @@ impl World {
 
     /// Lets time pass until `end`, or until nothing is alive after a shutdown.
     pub fn run(&mut self, end: Time) {
+        let mut steps = 0;
         while !self.fleet.is_down() {
             let happens = self.future.first_key_value().map(|(&(time, _), _)| time);
             let ticks = self.fleet.next_deadline();
@@ -126,6 +127,12 @@ impl World {
             else {
                 break;
             };
+            steps = if next > self.now { 0 } else { steps + 1 };
+            assert!(
+                steps < 10_000,
+                "time stands still at {next:?}: {:#?}",
+                self.fleet
+            );
             self.pass(next);
             if happens == Some(next) {
                 let (_, event) = self.future.pop_first().expect("it was there a moment ago");
@@ -217,6 +224,9 @@ impl World {
             fleet.restore(id.clone(), self.natures[id].policy.clone(), service);
         }
         self.fleet = fleet;
+        // The answers of probes die with the engine that asked; the next one asks again.
+        self.future
+            .retain(|_, event| !matches!(event, Event::Ready { .. }));
         if self.closing {
             let actions = self.fleet.handle(self.now, Event::ShutDown);
             self.perform(actions);

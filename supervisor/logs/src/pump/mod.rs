@@ -62,6 +62,12 @@ pub trait Staging: Send {
 /// What the pump tells, from its own thread: the receiver must not block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// Nobody can write to the pipe any more, and all of it is in the log. What is left to do is
+    /// [`Pump::finish`]; whoever hears this first does not have to wait for the answer.
+    Ended {
+        /// The pipe.
+        key: u64,
+    },
     /// The answer to [`Pump::finish`], exactly one for each.
     Finished {
         /// The pipe.

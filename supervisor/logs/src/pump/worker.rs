@@ -166,7 +166,10 @@ impl Worker {
         match lane.turn(at, way, now) {
             Ok(Hop::Moved(bytes)) => return bytes,
             Ok(Hop::Empty) => {}
-            Ok(Hop::Ended) => self.set_state(key, State::Ended),
+            Ok(Hop::Ended) => {
+                self.set_state(key, State::Ended);
+                (self.events)(Event::Ended { key });
+            }
             Err(stuck) => self.stuck(key, stuck, now),
         }
         0

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use nix::errno::Errno;
 
-use super::super::spawn::{Launch, Outcome, SpawnCell, Stage, explain, spawn, spawn_by};
+use super::super::spawn::{Launch, Outcome, SpawnCell, Stage, spawn, spawn_by};
 use super::super::users::Identity;
 use super::spawning::{WAYS, somebody};
 use super::{c, in_engine, launch, refuse, running};
@@ -80,10 +80,6 @@ fn a_failure_says_where_and_why() {
             ..of(&["badly"])
         };
         assert_eq!(failure(&wrong), (Stage::OomScore, Errno::EINVAL));
-
-        let bad = of(&["badly"]);
-        assert!(explain(&bad, Stage::Exec, Errno::ENOENT).contains("interpreter"));
-        assert!(!explain(&of(&["gone"]), Stage::Exec, Errno::ENOENT).contains("interpreter"));
     });
     assert!(
         exits.len() == 20 && exits.iter().all(|(_, status)| *status == 127 << 8),

@@ -40,10 +40,13 @@ enum Idle {
     Off,
     Gate,
     Short(Time),
-    Date { ran: bool },
+    Date {
+        ran: bool,
+    },
     Delay(Time),
     GivenUp,
-    Done,
+    /// True: as it should.
+    Done(bool),
 }
 
 #[derive(Clone, Debug)]
@@ -112,7 +115,7 @@ impl One {
             (Some(_), _) => State::Starting,
             (None, Idle::Off) if self.other.is_some() => State::Stopping,
             (None, Idle::Off) => State::Stopped,
-            (None, Idle::Date { ran: true } | Idle::Done) => State::Completed,
+            (None, Idle::Date { ran: true } | Idle::Done(_)) => State::Completed,
             (None, Idle::Gate | Idle::Short(_) | Idle::Date { ran: false }) => State::Waiting,
             (None, Idle::Delay(_)) => State::Backoff,
             (None, Idle::GivenUp) => State::Errored,

@@ -22,7 +22,7 @@ impl Model {
                     (Some(_), SpawnFault::Shortage) => {
                         one.idle = Idle::Short(now.after(Span(1000)));
                     }
-                    (_, _) => me.over(id, one, Some((false, true)), fleet),
+                    (_, _) => me.over(id, one, Some((false, false, true)), fleet),
                 }
             }),
             Event::NeverRan { id, run } => {
@@ -70,8 +70,8 @@ impl Model {
         let success = one.policy.restart.success.contains(&exit);
         let stable = process.is_up() && process.stable_at.is_none_or(|at| at <= self.now);
         let verdict = match (process.told, process.failed) {
-            (Told::Nothing, _) => Some((success, !stable)),
-            (_, Some(quick)) => Some((false, quick)),
+            (Told::Nothing, _) => Some((true, success, !stable)),
+            (_, Some(quick)) => Some((true, false, quick)),
             (_, None) => None,
         };
         if main {
@@ -146,19 +146,19 @@ impl Model {
         }
     }
 
-    /// The main process is gone. `verdict`: success, quick; `None`: it counts as nothing.
+    /// The main process is gone. `verdict`: ran, success, quick; `None`: it counts as nothing.
     fn over(
         &mut self,
         id: &ServiceId,
         one: &mut One,
-        verdict: Option<(bool, bool)>,
+        verdict: Option<(bool, bool, bool)>,
         fleet: &Fleet,
     ) {
         if one.other.as_ref().is_some_and(|p| p.told == Told::Nothing) {
             one.main = one.other.take();
             return;
         }
-        let Some((success, quick)) = verdict.filter(|_| one.up(self.closing)) else {
+        let Some((ran, success, quick)) = verdict.filter(|_| one.up(self.closing)) else {
             one.idle = Idle::Gate;
             return;
         };
@@ -177,8 +177,8 @@ impl Model {
         one.idle = if !again {
             match (one.policy.scheduled, success) {
                 (true, _) => Idle::Date { ran: true },
-                (false, true) => Idle::Done,
-                (false, false) => Idle::GivenUp,
+                (false, success) if ran => Idle::Done(success),
+                (false, _) => Idle::GivenUp,
             }
         } else if rules.max_restarts != 0 && one.failures >= rules.max_restarts {
             Idle::GivenUp
@@ -232,7 +232,7 @@ impl Model {
         let (now, up) = (self.now, one.up(self.closing));
         let scheduled = one.policy.scheduled;
         if one.main.is_none() {
-            let rests = matches!(one.idle, Idle::GivenUp | Idle::Done);
+            let rests = matches!(one.idle, Idle::GivenUp | Idle::Done(_));
             one.idle = match one.idle {
                 _ if !up && !rests => Idle::Off,
                 Idle::Off if up && scheduled => Idle::Date { ran: false },
@@ -312,7 +312,7 @@ impl Model {
             instances.clone().next().is_some()
                 && instances.all(|(_, one)| match one.state() {
                     State::Running => one.up(closing),
-                    state => state == State::Completed,
+                    state => state == State::Completed && one.idle != Idle::Done(false),
                 })
         };
         let holds = |id: &ServiceId| {
