@@ -299,3 +299,15 @@ fn a_pipe_that_is_none_is_said_so() {
         }
     );
 }
+
+#[test]
+fn the_end_of_a_pipe_is_told_when_all_of_it_is_in_the_log() {
+    let rig = Rig::new();
+    let id = out("app");
+    let mut app = rig.run(7, &id);
+    app.write_all(b"one\ntwo").unwrap();
+    drop(app);
+    assert_eq!(rig.any_event(), Event::Ended { key: 7 });
+    assert_eq!(rig.content(&id), b"one\ntwo");
+    assert!(!rig.finish(7));
+}

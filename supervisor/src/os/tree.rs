@@ -283,7 +283,7 @@ pub fn usage(tree: &Tree<'_>) -> Usage {
     tree.usage_in(&Table::scan())
 }
 
-/// After the main process's exit: true when certainly nothing is left that [`members`] would find, told
+/// After the main process's exit: true when certainly nothing is left that [`Tree::members_in`] would find, told
 /// without a look at all processes. `known` says which children of the keeper belong elsewhere.
 ///
 /// Only for a run whose main process was this keeper's child: orphans of a keeper before are not its own.

@@ -121,6 +121,7 @@ impl Rig {
             match self.next_event() {
                 Event::Finished { key: told, kept } if told == key => return kept,
                 Event::Finished { .. }
+                | Event::Ended { .. }
                 | Event::Released { .. }
                 | Event::Trouble { .. }
                 | Event::Recovered { .. }
@@ -129,7 +130,17 @@ impl Rig {
         }
     }
 
+    /// The next one but for [`Event::Ended`], which comes whenever an app's last writer goes.
     pub fn next_event(&self) -> Event {
+        loop {
+            match self.any_event() {
+                Event::Ended { .. } => {}
+                event => return event,
+            }
+        }
+    }
+
+    pub fn any_event(&self) -> Event {
         self.events
             .recv_timeout(PATIENCE)
             .expect("the pump said nothing")
