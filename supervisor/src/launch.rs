@@ -129,10 +129,11 @@ fn make_folder(path: &Path, mode: u32) -> Result<(), String> {
             .map_err(|error| format!("cannot make the folder {}: {error}", parent.display()))?;
     }
     match DirBuilder::new().mode(mode).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(wrong(&format!("cannot be made: {error}")));
-        }
-        Ok(()) | Err(_) => {}
+        // Whatever the mask of whoever starts it is.
+        Ok(()) => fs::set_permissions(path, Permissions::from_mode(mode))
+            .map_err(|error| wrong(&error.to_string()))?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(wrong(&format!("cannot be made: {error}"))),
     }
     let found = fs::symlink_metadata(path).map_err(|error| wrong(&error.to_string()))?;
     if !found.is_dir() {

@@ -75,6 +75,7 @@ impl Engine {
         };
         let record = Record {
             service: *service,
+            asked: instance.asked,
             last_exit: instance.last_exit.clone(),
         };
         self.slots.save(instance.slot, &record.encode());

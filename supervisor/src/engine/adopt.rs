@@ -56,6 +56,9 @@ impl Engine {
             }
         }
         let live: Vec<CellId> = self.cells.keys().copied().collect();
+        if self.slots.is_stopping() {
+            self.shut_down(None);
+        }
         for event in events {
             self.tell(event);
         }
@@ -96,12 +99,19 @@ impl Engine {
             .map_or_else(Policy::default, |e| e.app.policy.clone());
         let highest = Slots::cells(slot).map(|cell| self.slots.notes(cell).run);
         let highest = highest.into_iter().max().unwrap_or_default();
-        let (service, last_exit) = match record {
-            Some(record) => (record.service, record.last_exit),
-            None => (Service::new(now(), want, highest), None),
+        let (service, asked, last_exit) = match record {
+            Some(record) => (record.service, record.asked, record.last_exit),
+            None => {
+                let asked = wish.map_or(0, |wish| wish.asked);
+                (Service::new(now(), want, highest), asked, None)
+            }
         };
-        self.instances
-            .insert(id.clone(), Instance { slot, last_exit });
+        let instance = Instance {
+            slot,
+            asked,
+            last_exit,
+        };
+        self.instances.insert(id.clone(), instance);
         self.fleet.restore(id, policy, service);
     }
 
@@ -134,13 +144,12 @@ impl Engine {
     pub(super) fn claim_slot(&mut self, id: &ServiceId) -> io::Result<()> {
         if !self.instances.contains_key(id) {
             let slot = self.slots.claim(id)?;
-            self.instances.insert(
-                id.clone(),
-                Instance {
-                    slot,
-                    last_exit: None,
-                },
-            );
+            let instance = Instance {
+                slot,
+                asked: self.desired.wish(id).map_or(0, |wish| wish.asked),
+                last_exit: None,
+            };
+            self.instances.insert(id.clone(), instance);
         }
         Ok(())
     }
@@ -342,12 +351,18 @@ impl Engine {
 
     /// What was asked for and acknowledged, but not begun when the engine died.
     fn catch_up(&mut self) {
+        // What is completed since may not be on disk yet.
+        self.mutations.sync();
+        if self.stopping.is_some() {
+            return;
+        }
         let mut commands = Vec::new();
         for (id, service) in self.fleet.iter() {
+            let heard = self.instances.get(id).map(|instance| instance.asked);
             let command = match self.desired.wish(id) {
                 None => Some(Command::Remove),
                 Some(wish) if wish.remove => (!service.remove).then_some(Command::Remove),
-                Some(wish) if wish.want != service.durable_want() => Some(match wish.want {
+                Some(wish) if heard != Some(wish.asked) => Some(match wish.want {
                     Want::Up => Command::Start,
                     Want::Down => Command::Stop,
                 }),
@@ -357,8 +372,21 @@ impl Engine {
         }
         for (id, command) in commands {
             tracing::info!("{id}: catching up: {command:?}");
-            self.tell(Event::Command { id, command });
+            self.obey(id, command);
         }
+    }
+
+    /// Carries out a command; from now on the instance has heard all that the operator wants of it.
+    pub(super) fn obey(&mut self, id: ServiceId, command: Command) {
+        let asked = self.desired.wish(&id).map(|wish| wish.asked);
+        if let (Some(instance), Some(asked)) = (self.instances.get_mut(&id), asked) {
+            instance.asked = asked;
+        }
+        self.tell(Event::Command {
+            id: id.clone(),
+            command,
+        });
+        self.save_record(&id);
     }
 
     /// Whether an instance runs from another definition than the one that is wanted.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::stat::{Mode, umask};
 use supervisor_core::Fleet;
 use supervisor_logs::{Folder, Pump, Staging, Stream, StreamId};
 use supervisor_protocol::Paths;
@@ -185,6 +186,8 @@ fn find_runtime_state(
     };
     match Slots::open(file, &boot_id) {
         Ok(slots) => {
+            // That daemon is gone, and this one was started on purpose.
+            slots.set_stopping(false);
             hold_runtime(&slots, estate)?;
             Ok(Some(slots))
         }
@@ -347,8 +350,12 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    // The mask is 077 since the start, so that there is no moment in which others may connect.
-    let listener = UnixListener::bind(path)?;
+    // There is no moment in which others may connect. The log pump, which runs by now, gives its
+    // files their modes without regard to the mask.
+    let mask = umask(Mode::from_bits_truncate(0o077));
+    let listener = UnixListener::bind(path);
+    umask(mask);
+    let listener = listener?;
     std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
     Ok(listener)
 }

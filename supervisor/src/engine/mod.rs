@@ -55,6 +55,8 @@ use undertaker::Undertaker;
 #[derive(Debug)]
 struct Instance {
     slot: u32,
+    /// How many of the operator's wishes it has heard.
+    asked: u64,
     last_exit: Option<LastExit>,
 }
 
@@ -125,8 +127,8 @@ pub fn main() -> ExitCode {
         Ok(paths) => paths,
         Err(error) => return refuse(&error.to_string()),
     };
-    // Every file and socket is made with its exact mode; this is for those of libraries.
-    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    // What is private is made with its exact mode; this is for the own log, which the group may read.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o027));
     let _log = match log::start(&paths) {
         Ok(guard) => guard,
         Err(error) => return refuse(&format!("cannot write its own log: {error}")),

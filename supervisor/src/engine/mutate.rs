@@ -349,7 +349,7 @@ impl Engine {
         }
         for (id, command) in commands {
             tracing::info!("{id}: {command:?}, as asked");
-            self.tell(Event::Command { id, command });
+            self.obey(id, command);
         }
     }
 
@@ -472,6 +472,8 @@ impl Engine {
 
     /// Stops everything in order, then the daemon.
     pub(super) fn shut_down(&mut self, replies: Option<Replies>) {
+        // The next engine goes on with it.
+        self.slots.set_stopping(true);
         let waiting = self.stopping.get_or_insert_default();
         waiting.extend(replies);
         self.tell(Event::ShutDown);
@@ -481,13 +483,14 @@ impl Engine {
 /// Works an operator's wish into the desired state.
 fn wish(desired: &mut Desired, act: &Act, on: &[(ServiceId, RunId)]) {
     for (id, _) in on {
-        let Some(wish) = desired.wish_mut(id) else {
-            continue;
-        };
         match act {
-            Act::Start | Act::Restart => wish.want = Want::Up,
-            Act::Stop => wish.want = Want::Down,
-            Act::Delete => wish.remove = true,
+            Act::Start | Act::Restart => desired.ask(id, Want::Up),
+            Act::Stop => desired.ask(id, Want::Down),
+            Act::Delete => {
+                if let Some(wish) = desired.wish_mut(id) {
+                    wish.remove = true;
+                }
+            }
             Act::Signal(_) => {}
         }
     }

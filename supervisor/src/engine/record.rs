@@ -14,6 +14,8 @@ const LONGEST_REASON: usize = 400;
 pub struct Record {
     /// The core's.
     pub service: Service,
+    /// How many of the operator's wishes it has heard ([`crate::persist::desired::Wish::asked`]).
+    pub asked: u64,
     /// How the last run ended, or why it could not begin.
     pub last_exit: Option<LastExit>,
 }
@@ -83,6 +85,7 @@ mod tests {
     fn the_longest_record_fits_and_comes_back() {
         let record = Record {
             service: Service::new(Time(u64::MAX), Want::Up, RunId(u64::MAX)),
+            asked: u64::MAX,
             last_exit: Some(
                 LastExit::new(
                     RunId(u64::MAX),
@@ -102,6 +105,7 @@ mod tests {
     fn damaged_bytes_are_no_record_and_no_panic() {
         let record = Record {
             service: Service::new(Time(5), Want::Down, RunId(3)),
+            asked: 0,
             last_exit: Some(LastExit::new(RunId(2), None, "why", 9)),
         };
         let bytes = record.encode();

@@ -50,6 +50,10 @@ pub struct Wish {
     pub id: u64,
     /// Whether it is to run.
     pub want: Want,
+    /// Counts how often an operator has changed that: what an instance has not heard yet, an engine
+    /// that was killed has left undone.
+    #[serde(default)]
+    pub asked: u64,
     /// It is to stop and then to be forgotten.
     #[serde(default)]
     pub remove: bool,
@@ -74,6 +78,14 @@ impl Desired {
     /// The same, to change it.
     pub fn wish_mut(&mut self, id: &ServiceId) -> Option<&mut Wish> {
         self.apps.get_mut(&id.app)?.instances.get_mut(&id.instance)
+    }
+
+    /// An operator wants this of an instance.
+    pub fn ask(&mut self, id: &ServiceId, want: Want) {
+        if let Some(wish) = self.wish_mut(id).filter(|wish| wish.want != want) {
+            wish.want = want;
+            wish.asked += 1;
+        }
     }
 
     /// Every instance.
@@ -121,6 +133,7 @@ impl Desired {
                 Wish {
                     id,
                     want: Want::Up,
+                    asked: 0,
                     remove: false,
                 }
             });

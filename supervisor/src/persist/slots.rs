@@ -34,6 +34,7 @@ const LAYOUT_AT: usize = 8;
 const BOOT_AT: usize = 16;
 const TOKEN_AT: usize = 64;
 const ENGINES_AT: usize = 72;
+const STOPPING_AT: usize = 80;
 const STAGING_AT: usize = 1024;
 
 // In a slot.
@@ -172,6 +173,17 @@ impl Slots {
     pub fn count_engine(&self) {
         self.map
             .write(ENGINES_AT, &(self.engines() + 1).to_le_bytes());
+    }
+
+    /// Everything is being stopped.
+    pub fn is_stopping(&self) -> bool {
+        self.u32_at(STOPPING_AT) == 1
+    }
+
+    /// Notes whether everything is being stopped.
+    pub fn set_stopping(&self, stopping: bool) {
+        self.map
+            .write(STOPPING_AT, &u32::from(stopping).to_le_bytes());
     }
 
     /// The file itself.
