@@ -131,13 +131,12 @@ impl Engine {
             return;
         };
         let signal = match rung {
-            Rung::Ask => self
-                .desired
-                .apps
-                .get(&id.app)
-                .and_then(|entry| Signal::try_from(i32::from(entry.app.stop_signal.number())).ok())
-                .unwrap_or(Signal::SIGTERM),
-            Rung::Kill => Signal::SIGKILL,
+            Rung::Ask => {
+                let entry = self.desired.apps.get(&id.app);
+                let signal = entry.map(|entry| entry.app.stop_signal).unwrap_or_default();
+                i32::from(signal.number())
+            }
+            Rung::Kill => Signal::SIGKILL as i32,
         };
         // A process that has gone meanwhile is what was wanted.
         let _ = pidfd::send_group(pidfd, pid, signal);

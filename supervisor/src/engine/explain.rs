@@ -81,6 +81,7 @@ pub fn exit(exit: Exit, uptime: Option<Span>, phase: Option<Phase>, stderr: &[St
 pub fn seconds(span: Span) -> String {
     let ms = span.0;
     match ms {
+        ms if ms < 10_000 && ms % 1000 == 0 => format!("{} s", ms / 1000),
         0..10_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
         10_000..120_000 => format!("{} s", ms / 1000),
         120_000..7_200_000 => format!("{} min", ms / 60_000),

@@ -3,14 +3,12 @@
 
 use std::collections::VecDeque;
 
-use supervisor_core::{Command, Event, Name, RunId, ServiceId, State, Want};
-use supervisor_protocol::{Act, Done, Failure, FailureKind, Outcome, Reply, Request, Selected};
+use supervisor_core::{Name, RunId, ServiceId, Want};
+use supervisor_protocol::{Act, Failure, FailureKind, Reply, Request, Selected};
 
+use super::Engine;
 use super::changes::{Change, Read, plan};
 use super::inbox::{Ask, Replies, What};
-use super::waiters::{Goal, Waiter};
-use super::{Engine, now};
-use crate::os::pidfd;
 use crate::persist::desired::Desired;
 
 /// Changes that wait.
@@ -118,7 +116,11 @@ impl Engine {
     }
 
     /// The instances that a client has seen. To delete what is gone is done already.
-    fn known(&self, on: &[Selected], act: &Act) -> Result<Vec<(ServiceId, RunId)>, Failure> {
+    pub(super) fn known(
+        &self,
+        on: &[Selected],
+        act: &Act,
+    ) -> Result<Vec<(ServiceId, RunId)>, Failure> {
         let mut found = Vec::new();
         for selected in on {
             let id = Name::new(&selected.name)
@@ -131,7 +133,7 @@ impl Engine {
             match id {
                 Some(id) => found.push((id, RunId(selected.run))),
                 None if *act == Act::Delete => {}
-                None => return Err(super::view::no_such_app(&selected.name)),
+                None => return Err(super::targets::no_such_app(&selected.name)),
             }
         }
         Ok(found)
@@ -307,177 +309,6 @@ impl Engine {
             Step::Sync => {}
         }
     }
-
-    fn act(&mut self, act: &Act, on: &[(ServiceId, RunId)], wait: bool, replies: Replies) {
-        let ticket = self.waiters.ticket(replies, on.len());
-        let mut commands = Vec::new();
-        for (id, seen) in on {
-            let Some(service) = self.fleet.get(id) else {
-                self.answer_now(ticket, id, Done::Deleted);
-                continue;
-            };
-            let state = service.state();
-            let up = matches!(state, State::Running | State::Starting);
-            // Begun after the client looked: what it asks for was asked before, by itself or another.
-            let newer = service.last_run > *seen && up;
-            let run = service.last_run;
-            let (command, goal) = match act {
-                Act::Start if state == State::Running && !newer => {
-                    self.answer_now(ticket, id, Done::AlreadyRunning);
-                    continue;
-                }
-                Act::Start if up => (None, Goal::Started),
-                Act::Stop if state == State::Stopped => {
-                    self.answer_now(ticket, id, Done::AlreadyStopped);
-                    continue;
-                }
-                Act::Start => (Some(Command::Start), Goal::Started),
-                Act::Stop => (Some(Command::Stop), Goal::Stopped),
-                Act::Delete => (Some(Command::Remove), Goal::Deleted),
-                Act::Restart if newer => (None, Goal::Restarted),
-                Act::Restart => (Some(Command::Restart), Goal::Restarted),
-                Act::Signal(_) => continue,
-            };
-            // Without a command, the run that is waited for is there already.
-            let run = if command.is_none() {
-                RunId(run.0.saturating_sub(1))
-            } else {
-                run
-            };
-            self.wait_for(ticket, id, goal, run, wait);
-            commands.extend(command.map(|command| (id.clone(), command)));
-        }
-        for (id, command) in commands {
-            tracing::info!("{id}: {command:?}, as asked");
-            self.obey(id, command);
-        }
-    }
-
-    fn carry(&mut self, changes: &[Change], wait: bool, replies: Replies) {
-        let put: Vec<Name> = changes
-            .iter()
-            .flat_map(|c| &c.put)
-            .map(|a| a.name.clone())
-            .collect();
-        let removed: Vec<Name> = changes.iter().flat_map(|c| c.remove.clone()).collect();
-        let mut goals = Vec::new();
-        let mut events = Vec::new();
-        for (id, entry, wish) in self.desired.instances() {
-            if removed.contains(&id.app) || put.contains(&id.app) && wish.remove {
-                goals.push((id.clone(), Goal::Deleted));
-                events.push(Event::Command {
-                    id,
-                    command: Command::Remove,
-                });
-            } else if put.contains(&id.app) {
-                let policy = entry.app.policy.clone();
-                let known = self.fleet.get(&id);
-                let replaced = self.outdated(&id);
-                events.push(Event::Define {
-                    id: id.clone(),
-                    policy,
-                    want: wish.want,
-                });
-                if replaced {
-                    goals.push((id.clone(), Goal::Restarted));
-                    events.push(Event::Command {
-                        id,
-                        command: Command::Restart,
-                    });
-                } else if known.is_none() && wish.want == Want::Up {
-                    goals.push((id, Goal::Started));
-                } else if known.is_some_and(|s| !s.is_alive()) && wish.want == Want::Up {
-                    // It was failing: the new definition is tried at once.
-                    goals.push((id.clone(), Goal::Started));
-                    events.push(Event::Command {
-                        id,
-                        command: Command::Start,
-                    });
-                }
-            }
-        }
-        let ticket = self.waiters.ticket(replies, goals.len());
-        for (id, goal) in goals {
-            let run = self
-                .fleet
-                .get(&id)
-                .map_or(RunId(0), |service| service.last_run);
-            self.wait_for(ticket, &id, goal, run, wait);
-        }
-        for event in events {
-            self.tell(event);
-        }
-    }
-
-    fn wait_for(&mut self, ticket: u64, id: &ServiceId, goal: Goal, run: RunId, wait: bool) {
-        let old_pid = self.pid_of(id);
-        if wait {
-            let id = id.clone();
-            let since = now();
-            self.waiters.add(Waiter {
-                id,
-                goal,
-                since,
-                run,
-                old_pid,
-                ticket,
-            });
-            return;
-        }
-        let done = match goal {
-            Goal::Started => Done::Started,
-            Goal::Restarted => Done::Restarted,
-            Goal::Stopped => Done::Stopped,
-            Goal::Deleted => Done::Deleted,
-        };
-        self.answer_now(ticket, id, done);
-    }
-
-    fn answer_now(&mut self, ticket: u64, id: &ServiceId, done: Done) {
-        let pid = self.pid_of(id);
-        self.waiters.answer(ticket, outcome(id, done, pid, None));
-    }
-
-    fn answer_signal(&mut self, signal: &str, on: &[Selected], replies: &Replies) {
-        let parsed = supervisor_config::StopSignal::parse(signal)
-            .map_err(|error| error.to_string())
-            .and_then(|signal| {
-                nix::sys::signal::Signal::try_from(i32::from(signal.number()))
-                    .map_err(|_| format!("{} cannot be sent", signal.name()))
-            });
-        let signal = match parsed {
-            Ok(signal) => signal,
-            Err(why) => return replies.refuse(FailureKind::Usage, why, None),
-        };
-        let on = match self.known(on, &Act::Signal(String::new())) {
-            Ok(on) => on,
-            Err(failure) => return replies.send(Reply::Error(failure)),
-        };
-        let ticket = self.waiters.ticket(replies.clone(), on.len());
-        for (id, _) in on {
-            let live = self
-                .live_of(&id)
-                .and_then(|live| Some((live.pid?, live.pidfd.clone()?)));
-            let answer = match live {
-                Some((pid, pidfd)) => match pidfd::send_group(&pidfd, pid, signal) {
-                    Ok(()) => outcome(&id, Done::Signalled, Some(pid), None),
-                    Err(errno) => outcome(&id, Done::Failed, Some(pid), Some(errno.desc())),
-                },
-                None => outcome(&id, Done::Failed, None, Some("it is not running")),
-            };
-            tracing::info!("{id}: {signal}, as asked");
-            self.waiters.answer(ticket, answer);
-        }
-    }
-
-    /// Stops everything in order, then the daemon.
-    pub(super) fn shut_down(&mut self, replies: Option<Replies>) {
-        // The next engine goes on with it.
-        self.slots.set_stopping(true);
-        let waiting = self.stopping.get_or_insert_default();
-        waiting.extend(replies);
-        self.tell(Event::ShutDown);
-    }
 }
 
 /// Works an operator's wish into the desired state.
@@ -493,19 +324,5 @@ fn wish(desired: &mut Desired, act: &Act, on: &[(ServiceId, RunId)]) {
             }
             Act::Signal(_) => {}
         }
-    }
-}
-
-fn outcome(id: &ServiceId, done: Done, pid: Option<i32>, message: Option<&str>) -> Outcome {
-    Outcome {
-        name: id.app.to_string(),
-        instance: id.instance,
-        ok: done != Done::Failed,
-        done,
-        old_pid: pid,
-        new_pid: pid,
-        ms: 0,
-        message: message.map(str::to_owned),
-        stderr_tail: Vec::new(),
     }
 }

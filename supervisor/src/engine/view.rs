@@ -1,14 +1,10 @@
 //! What clients are shown: the one place where inner types become those of the wire.
 
-use std::os::fd::OwnedFd;
-
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::time::TimeValLike;
 use supervisor_config::App;
 use supervisor_core::{Exit, Phase, RestartWhen, Service as Core, ServiceId, Time, Wait};
 use supervisor_protocol::{
-    DaemonStatus, Details, Failure, FailureKind, LastExit as WireExit, LogFile, LogPaths, Logs,
-    Process, Reply, Service, State, Stream as WireStream,
+    DaemonStatus, Details, LastExit as WireExit, LogPaths, Process, Reply, Service, State,
 };
 
 use time::OffsetDateTime;
@@ -20,12 +16,9 @@ use super::record::LastExit;
 use super::{Engine, Live, explain, now};
 use crate::os::tree::{Table, Tree};
 use crate::os::{pidfd, proc};
-use crate::persist::desired::{Entry, Wish};
 
 /// Rows in one frame: far below its limit, whatever the rows say.
 const ROWS: usize = 256;
-/// Instances whose log files go into one frame; a message carries at most 253 descriptors.
-const LOGS: usize = 100;
 /// CPU use is measured over at least so many milliseconds.
 const CPU_SPAN: u64 = 250;
 /// CPU time is counted in these.
@@ -37,16 +30,6 @@ pub struct CpuSample {
     ticks: u64,
     at: Time,
     percent: f64,
-}
-
-/// The answer to a name that nobody has.
-pub fn no_such_app(name: &str) -> Failure {
-    Failure {
-        kind: FailureKind::NoSuchApp,
-        message: format!("there is no app {name:?}"),
-        causes: Vec::new(),
-        hint: Some("`supervisorctl status` lists them".to_owned()),
-    }
 }
 
 impl Engine {
@@ -61,28 +44,6 @@ impl Engine {
     /// The pid of an instance's main process.
     pub(super) fn pid_of(&self, id: &ServiceId) -> Option<i32> {
         self.live_of(id)?.pid
-    }
-
-    /// Which instances the words of a command line mean, in the order of their numbers.
-    fn resolve(&self, targets: &[String]) -> Result<Vec<ServiceId>, Failure> {
-        let mut found: Vec<(u64, ServiceId)> = Vec::new();
-        let any = targets.is_empty();
-        for (id, entry, wish) in self.desired.instances().filter(|(_, _, wish)| !wish.remove) {
-            if any || targets.iter().any(|target| means(target, &id, entry, wish)) {
-                found.push((wish.id, id));
-            }
-        }
-        for target in targets {
-            let hit = self
-                .desired
-                .instances()
-                .any(|(id, entry, wish)| !wish.remove && means(target, &id, entry, wish));
-            if !hit && target != "all" {
-                return Err(no_such_app(target));
-            }
-        }
-        found.sort();
-        Ok(found.into_iter().map(|(_, id)| id).collect())
     }
 
     pub(super) fn answer_status(&mut self, targets: &[String], replies: &Replies) {
@@ -317,73 +278,6 @@ impl Engine {
         tree.members_in(table).into_iter().filter_map(one).collect()
     }
 
-    pub(super) fn answer_logs(&self, targets: &[String], follow: bool, replies: &Replies) {
-        let ids = match self.resolve(targets) {
-            Ok(ids) => ids,
-            Err(failure) => return replies.send(Reply::Error(failure)),
-        };
-        for part in ids.chunks(LOGS) {
-            match self.log_files(part, follow) {
-                Ok((logs, fds)) => replies.send_with(Reply::Logs(logs), fds),
-                Err(error) => return replies.refuse(FailureKind::Failed, error, None),
-            }
-        }
-        replies.end();
-    }
-
-    fn log_files(&self, ids: &[ServiceId], follow: bool) -> Result<(Logs, Vec<OwnedFd>), String> {
-        let mut fds = Vec::new();
-        let mut files = Vec::new();
-        let inotify = if follow {
-            let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
-            Some(Inotify::init(flags).map_err(|e| format!("cannot follow: {}", e.desc()))?)
-        } else {
-            None
-        };
-        for id in ids {
-            for stream in [0, 1] {
-                let stream_id = stream_id(id, stream);
-                // Made where it does not exist yet, so that it can be followed from its first line.
-                let open = if follow {
-                    self.folder.open_for_append(&stream_id).map(drop)
-                } else {
-                    Ok(())
-                };
-                let file = open.and_then(|()| self.folder.open_for_reading(&stream_id));
-                let Some(file) = file.map_err(|error| error.to_string())? else {
-                    continue;
-                };
-                let path = self.folder.path(&stream_id);
-                let changes = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_DONT_FOLLOW;
-                let watch = inotify
-                    .as_ref()
-                    .and_then(|inotify| inotify.add_watch(&path, changes).ok().map(watch_number));
-                let which = if stream == 0 {
-                    WireStream::Out
-                } else {
-                    WireStream::Err
-                };
-                let (name, instance) = (id.app.to_string(), id.instance);
-                files.push(LogFile {
-                    name,
-                    instance,
-                    stream: which,
-                    path,
-                    watch,
-                });
-                fds.push(file.into());
-            }
-        }
-        let logs = Logs {
-            inotify: inotify.is_some(),
-            files,
-        };
-        if let Some(inotify) = inotify {
-            fds.insert(0, inotify.into());
-        }
-        Ok((logs, fds))
-    }
-
     pub(super) fn answer_daemon_status(&self, replies: &Replies) {
         let keeper_ms = proc::stat(self.keeper).map_or(0, |stat| {
             let ticks = stat.start * 1000 / TICKS_PER_SECOND as u64;
@@ -434,33 +328,6 @@ fn limits() -> Vec<String> {
         "no cgroups are used: a process that leaves its session, loses its parents and clears its environment is not found when its app is stopped".to_owned(),
     );
     limits
-}
-
-/// Whether a word of the command line means this instance.
-fn means(target: &str, id: &ServiceId, entry: &Entry, wish: &Wish) -> bool {
-    if target == "all" || target == id.app.as_str() {
-        return true;
-    }
-    if let Some(namespace) = target.strip_suffix('/') {
-        return entry.app.namespace == namespace;
-    }
-    if let Some((name, instance)) = target.split_once(':') {
-        return name == id.app.as_str() && instance.parse() == Ok(id.instance);
-    }
-    target.parse() == Ok(wish.id) || glob(target.as_bytes(), id.app.as_str().as_bytes())
-}
-
-/// `*` and `?`, as a shell understands them.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    match (pattern.first(), text.first()) {
-        (None, None) => true,
-        (Some(b'*'), _) => {
-            glob(&pattern[1..], text) || !text.is_empty() && glob(pattern, &text[1..])
-        }
-        (Some(b'?'), Some(_)) => glob(&pattern[1..], &text[1..]),
-        (Some(p), Some(t)) => p == t && glob(&pattern[1..], &text[1..]),
-        (Some(_), None) | (None, Some(_)) => false,
-    }
 }
 
 fn state(state: supervisor_core::State) -> State {
@@ -531,27 +398,9 @@ fn rfc3339(ms: u64) -> String {
         .unwrap_or_default()
 }
 
-fn watch_number(watch: nix::sys::inotify::WatchDescriptor) -> i32 {
-    watch.as_raw()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn globs_match_as_in_a_shell() {
-        let yes = [
-            ("api-*", "api-1"),
-            ("*", ""),
-            ("a?c", "abc"),
-            ("*b*", "abc"),
-            ("abc", "abc"),
-        ];
-        let no = [("api-*", "db"), ("a?c", "ac"), ("", "a"), ("a", "")];
-        assert!(yes.iter().all(|(p, t)| glob(p.as_bytes(), t.as_bytes())));
-        assert!(!no.iter().any(|(p, t)| glob(p.as_bytes(), t.as_bytes())));
-    }
 
     #[test]
     fn moments_are_written_as_the_standard_says() {

@@ -34,13 +34,14 @@ pub fn send(pidfd: impl AsFd, signal: Signal) -> nix::Result<()> {
     send_raw(pidfd.as_fd(), signal as i32, 0)
 }
 
-/// Sends a signal to the process group whose leader is (or was) the process `pid` of this pidfd.
+/// Sends a signal, by its number, which may be a real-time one, to the process group whose leader is (or
+/// was) the process `pid` of this pidfd.
 ///
 /// # Errors
 /// `ESRCH`: nobody is left in it.
-pub fn send_group(pidfd: impl AsFd, pid: i32, signal: Signal) -> nix::Result<()> {
+pub fn send_group(pidfd: impl AsFd, pid: i32, signal: i32) -> nix::Result<()> {
     const PROCESS_GROUP: u32 = 1 << 2;
-    match send_raw(pidfd.as_fd(), signal as i32, PROCESS_GROUP) {
+    match send_raw(pidfd.as_fd(), signal, PROCESS_GROUP) {
         Err(Errno::EINVAL) => send_group_by_number(pidfd, pid, signal),
         done => done,
     }
@@ -48,11 +49,12 @@ pub fn send_group(pidfd: impl AsFd, pid: i32, signal: Signal) -> nix::Result<()>
 
 /// Before 6.9: the number is the leader's as long as that is not reaped, and a leader that was alive a
 /// microsecond ago has at most become a zombie.
-fn send_group_by_number(pidfd: impl AsFd, pid: i32, signal: Signal) -> nix::Result<()> {
+fn send_group_by_number(pidfd: impl AsFd, pid: i32, signal: i32) -> nix::Result<()> {
     if pid <= 1 || has_exited(&pidfd) {
         return Err(Errno::ESRCH);
     }
-    nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), signal)
+    // SAFETY: plain numbers.
+    Errno::result(unsafe { libc::kill(-pid, signal) }).map(drop)
 }
 
 fn send_raw(pidfd: BorrowedFd<'_>, signal: i32, flags: u32) -> nix::Result<()> {

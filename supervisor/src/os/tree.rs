@@ -263,7 +263,7 @@ impl Tree<'_> {
         };
         // As with one process; a failure shows at the next look.
         let _ = if pid == self.main {
-            pidfd::send_group(&held, pid, signal)
+            pidfd::send_group(&held, pid, signal as i32)
         } else {
             // A living member, just recognised, keeps the number of the group from being given away.
             killpg(Pid::from_raw(self.main), signal)

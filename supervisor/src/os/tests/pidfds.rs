@@ -74,13 +74,13 @@ fn a_group_gets_its_signal() {
             proc::children(leader).is_some_and(|c| c.len() == 1)
         });
         let below = proc::children(leader).expect("alive")[0];
-        pidfd::send_group(&held, leader, Signal::SIGTERM).expect("alive");
+        pidfd::send_group(&held, leader, Signal::SIGTERM as i32).expect("alive");
         // The keeper is a subreaper: the orphan comes to it.
         for pid in [leader, below] {
             assert_eq!(pidfd::from_status(wait(pid)), Exit::Signal(15));
         }
         assert_eq!(
-            pidfd::send_group(&held, leader, Signal::SIGTERM),
+            pidfd::send_group(&held, leader, Signal::SIGTERM as i32),
             Err(Errno::ESRCH)
         );
     });

@@ -1,0 +1,115 @@
+//! Finding a run's process again, and its pipes, with certainty or not at all.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::sync::Arc;
+use std::time::Duration;
+
+use supervisor_core::RunId;
+
+use super::Engine;
+use super::birth::Given;
+use super::spawner::{child_tag, pipe_tags};
+use crate::os::proc::{self, Variable};
+use crate::os::{pidfd, tree};
+use crate::persist::slots::{CellId, RunNotes};
+
+impl Engine {
+    /// The pidfd of a run's process, if it lives, and whether its parent is somebody else than the keeper.
+    pub(super) fn find_process(
+        &self,
+        cell: CellId,
+        pid: i32,
+        notes: &RunNotes,
+        token: &str,
+        given: &mut Given,
+    ) -> (Option<Arc<OwnedFd>>, bool) {
+        let stat = proc::stat(pid);
+        let child = stat.as_ref().is_some_and(|stat| stat.ppid == self.keeper);
+        let tag = child_tag(cell, pid);
+        if let Some(fd) = given.remove(&tag) {
+            // The keeper has held it since the process was made: there is no doubt who it is. Once the
+            // process is reaped, only the keeper's record says whose child it was.
+            let reaped_by_us = stat.is_none() && self.exits.cell(cell.0).is_some();
+            return (Some(Arc::new(fd)), !child && !reaped_by_us);
+        }
+        let Ok(fd) = pidfd::open(pid) else {
+            return (None, false);
+        };
+        // After the descriptor is open: what is looked at now is what it means.
+        let Some(stat) = proc::stat(pid) else {
+            return (None, false);
+        };
+        let ours = if stat.ppid == self.keeper {
+            // A child of the keeper has this number for as long as nobody has written its exit down.
+            true
+        } else if notes.birth != 0 {
+            stat.start == notes.birth
+        } else {
+            has_token(pid, token)
+        };
+        if !ours {
+            return (None, false);
+        }
+        if notes.birth == 0 {
+            self.slots.set_birth(cell, stat.start);
+        }
+        // The keeper being gone is noticed elsewhere.
+        let _ = self.estate.hold(tag, &fd);
+        (Some(Arc::new(fd)), stat.ppid != self.keeper)
+    }
+
+    /// Opens the read end of a pipe that only the app has any more.
+    pub(super) fn reopen(
+        &self,
+        cell: CellId,
+        pid: i32,
+        run: RunId,
+        stream: u32,
+    ) -> Option<OwnedFd> {
+        let path = format!("/proc/{pid}/fd/{}", stream + 1);
+        let is_pipe = std::fs::metadata(&path).is_ok_and(|found| found.file_type().is_fifo());
+        if !is_pipe {
+            return None;
+        }
+        let open = || -> io::Result<File> {
+            OpenOptions::new()
+                .read(true)
+                .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
+                .open(&path)
+        };
+        let file = open().or_else(|_| {
+            // Only its owner may write to it; and this is its owner.
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+            let file = open();
+            std::fs::set_permissions(&path, Permissions::from_mode(0o200))?;
+            file
+        });
+        match file {
+            Ok(file) => {
+                let fd = OwnedFd::from(file);
+                // The keeper being gone is noticed elsewhere.
+                let _ = self.estate.hold(pipe_tags(cell, run)[stream as usize], &fd);
+                Some(fd)
+            }
+            Err(error) => {
+                tracing::error!("the output of pid {pid} cannot be taken over: {error}");
+                None
+            }
+        }
+    }
+}
+
+/// Whether the process belongs to this run. For a moment around exec an environment is empty.
+pub(super) fn has_token(pid: i32, token: &str) -> bool {
+    for _ in 0..50 {
+        match proc::variable(pid, tree::TOKEN_KEY) {
+            Variable::Is(found) => return found == token,
+            Variable::Absent | Variable::Hidden => return false,
+            Variable::Empty => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+    false
+}

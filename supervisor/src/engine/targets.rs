@@ -1,0 +1,87 @@
+//! Which instances the words of a command line mean.
+
+use supervisor_core::ServiceId;
+use supervisor_protocol::{Failure, FailureKind};
+
+use super::Engine;
+use crate::persist::desired::{Entry, Wish};
+
+/// The answer to a name that nobody has.
+pub fn no_such_app(name: &str) -> Failure {
+    Failure {
+        kind: FailureKind::NoSuchApp,
+        message: format!("there is no app {name:?}"),
+        causes: Vec::new(),
+        hint: Some("`supervisorctl status` lists them".to_owned()),
+    }
+}
+
+impl Engine {
+    /// Which instances the words of a command line mean, in the order of their numbers.
+    pub(super) fn resolve(&self, targets: &[String]) -> Result<Vec<ServiceId>, Failure> {
+        let mut found: Vec<(u64, ServiceId)> = Vec::new();
+        let any = targets.is_empty();
+        for (id, entry, wish) in self.desired.instances().filter(|(_, _, wish)| !wish.remove) {
+            if any || targets.iter().any(|target| means(target, &id, entry, wish)) {
+                found.push((wish.id, id));
+            }
+        }
+        for target in targets {
+            let hit = self
+                .desired
+                .instances()
+                .any(|(id, entry, wish)| !wish.remove && means(target, &id, entry, wish));
+            if !hit && target != "all" {
+                return Err(no_such_app(target));
+            }
+        }
+        found.sort();
+        Ok(found.into_iter().map(|(_, id)| id).collect())
+    }
+}
+
+/// Whether a word of the command line means this instance.
+fn means(target: &str, id: &ServiceId, entry: &Entry, wish: &Wish) -> bool {
+    if target == "all" || target == id.app.as_str() {
+        return true;
+    }
+    if let Some(namespace) = target.strip_suffix('/') {
+        return entry.app.namespace == namespace;
+    }
+    if let Some((name, instance)) = target.split_once(':') {
+        return name == id.app.as_str() && instance.parse() == Ok(id.instance);
+    }
+    target.parse() == Ok(wish.id) || glob(target.as_bytes(), id.app.as_str().as_bytes())
+}
+
+/// `*` and `?`, as a shell understands them.
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    match (pattern.first(), text.first()) {
+        (None, None) => true,
+        (Some(b'*'), _) => {
+            glob(&pattern[1..], text) || !text.is_empty() && glob(pattern, &text[1..])
+        }
+        (Some(b'?'), Some(_)) => glob(&pattern[1..], &text[1..]),
+        (Some(p), Some(t)) => p == t && glob(&pattern[1..], &text[1..]),
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_match_as_in_a_shell() {
+        let yes = [
+            ("api-*", "api-1"),
+            ("*", ""),
+            ("a?c", "abc"),
+            ("*b*", "abc"),
+            ("abc", "abc"),
+        ];
+        let no = [("api-*", "db"), ("a?c", "ac"), ("", "a"), ("a", "")];
+        assert!(yes.iter().all(|(p, t)| glob(p.as_bytes(), t.as_bytes())));
+        assert!(!no.iter().any(|(p, t)| glob(p.as_bytes(), t.as_bytes())));
+    }
+}
