@@ -188,8 +188,11 @@ fn one_process_per_instance_while_engines_die_and_commands_come() {
                     let verb = ["restart", "stop", "start"][rng.within(0..3) as usize];
                     home.ctl(&[verb, &name(n)]).ok();
                     let expected = usize::from(verb != "stop");
-                    let found = home.running(&name(n), 0);
-                    assert_eq!(found.len(), expected, "after {verb}: {found:?}");
+                    // It has exec'd, but while the kernel is still setting up its environment,
+                    // nothing shows whose it is.
+                    wait_until(&format!("{verb} is done"), Duration::from_secs(1), || {
+                        Some(home.running(&name(n), 0)).filter(|found| found.len() == expected)
+                    });
                 }
             });
         }

@@ -16,7 +16,7 @@ use supervisor_core::{
 use super::actions::spec_of;
 use super::birth::{Given, keep};
 use super::ending::{pipe_key, stream_id};
-use super::find::has_token;
+use super::find::{has_token, until_execed};
 use super::record::Record;
 use super::spawner::{pipe_tags, run_token};
 use super::{Engine, Instance, Live, now, undertaker};
@@ -207,6 +207,9 @@ impl Engine {
             .get(&id)
             .is_some_and(|service| is_unborn(service, run))
         {
+            if alive {
+                until_execed(pid, &run_token(self.slots.token(), cell, run));
+            }
             events.push(Event::Spawned { id, run });
         }
     }

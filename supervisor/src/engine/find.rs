@@ -16,6 +16,20 @@ use crate::os::proc::{self, Variable};
 use crate::os::{pidfd, tree};
 use crate::persist::slots::{CellId, RunNotes};
 
+/// A child on its way to exec is there in so many milliseconds.
+const PATIENCE_MS: u32 = 50;
+
+/// Waits for a child that an engine left on its way to exec; one that clears its environment is only
+/// waited for in vain.
+pub(super) fn until_execed(pid: i32, token: &str) {
+    for _ in 0..PATIENCE_MS {
+        if proc::variable(pid, tree::TOKEN_KEY) == Variable::Is(token.to_owned()) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 impl Engine {
     /// The pidfd of a run's process, if it lives, and whether its parent is somebody else than the keeper.
     pub(super) fn find_process(
@@ -104,7 +118,7 @@ impl Engine {
 
 /// Whether the process belongs to this run. For a moment around exec an environment is empty.
 pub(super) fn has_token(pid: i32, token: &str) -> bool {
-    for _ in 0..50 {
+    for _ in 0..PATIENCE_MS {
         match proc::variable(pid, tree::TOKEN_KEY) {
             Variable::Is(found) => return found == token,
             Variable::Absent | Variable::Hidden => return false,

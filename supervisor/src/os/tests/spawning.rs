@@ -5,10 +5,10 @@ use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::super::pipe::pipe_for_app;
-use super::super::spawn::{Launch, Outcome, SpawnCell, Way, spawn, spawn_by};
+use super::super::spawn::{Launch, SpawnCell, Way, spawn, spawn_by};
 use super::super::users::{Identity, resolve};
 use super::super::{pidfd, proc};
 use super::{adopt, c, cells, in_engine, is_root, launch, null, pipe, refuse, running, until};
