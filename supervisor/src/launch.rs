@@ -27,6 +27,9 @@ pub const ORIGINAL_NOFILE: &str = "SUPERVISOR_ORIGINAL_NOFILE";
 /// In the environment of the daemon: the oom_score_adj that apps get back.
 pub const ORIGINAL_OOM: &str = "SUPERVISOR_ORIGINAL_OOM_SCORE_ADJ";
 
+/// The keeper's oom_score_adj: never killed for memory.
+pub const KEEPER_OOM: &str = "-1000";
+
 /// A daemon that is just leaving gets so long to let go of its lock.
 const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 /// `--daemonize` waits so long for "ready".
@@ -98,6 +101,8 @@ fn prepare_and_go(arguments: &Arguments) -> Result<ExitCode, String> {
         Detached::Child => {
             drop(ready);
             note_holder(&locks);
+            // Whoever started it may be a service; then its systemd is not ours.
+            own::remove_environment("NOTIFY_SOCKET");
             // It shall not keep a file system busy that somebody wants to unmount; the root is there.
             let _ = std::env::set_current_dir("/");
             table.push((announce.as_raw_fd(), Tag::single(Kind::ANNOUNCE)));
@@ -242,7 +247,7 @@ fn raise_limits() {
     const OOM: &str = "/proc/self/oom_score_adj";
     if let Ok(score) = fs::read_to_string(OOM)
         && Uid::effective().is_root()
-        && fs::write(OOM, "-1000").is_ok()
+        && fs::write(OOM, KEEPER_OOM).is_ok()
     {
         kept.push((ORIGINAL_OOM, score.trim().to_owned()));
     }
@@ -252,16 +257,15 @@ fn raise_limits() {
 /// Replaces this process by the keeper, with the descriptors of `table`.
 pub fn become_keeper(table: &[(RawFd, Tag)]) -> io::Error {
     own::inherit_nothing();
-    let list = match inherit::write(table) {
-        Ok(list) => list,
-        Err(error) => return error,
-    };
-    for (fd, _) in table {
-        if let Err(error) = own::inherit_on_exec(*fd) {
-            return error;
-        }
+    // What another thread has closed at this moment is of a run that is over.
+    let open = table
+        .iter()
+        .copied()
+        .filter(|(fd, _)| own::inherit_on_exec(*fd).is_ok());
+    match inherit::write(&open.collect::<Vec<_>>()) {
+        Ok(list) => own::exec_self("keeper", list.as_raw_fd().to_string()),
+        Err(error) => error,
     }
-    own::exec_self("keeper", list.as_raw_fd().to_string())
 }
 
 fn wait_until_ready(ready: OwnedFd, paths: &Paths) -> Result<ExitCode, String> {

@@ -159,7 +159,7 @@ impl Engine {
         if !self.instances.keys().any(|other| other.app == id.app) {
             self.pump.forget(id.app.as_str());
         }
-        self.mutations.gone(id.clone());
+        self.mutations.sync();
         self.waiters.touch();
     }
 }

@@ -94,13 +94,18 @@ impl Engine {
             .map_or_else(Policy::default, |e| e.app.policy.clone());
         let highest = Slots::cells(slot).map(|cell| self.slots.notes(cell).run);
         let highest = highest.into_iter().max().unwrap_or_default();
-        let (service, asked, last_exit) = match record {
+        let (mut service, asked, last_exit) = match record {
             Some(record) => (record.service, record.asked, record.last_exit),
             None => {
                 let asked = wish.map_or(0, |wish| wish.asked);
                 (Service::new(now(), want, highest), asked, None)
             }
         };
+        if let Some(wish) = wish.filter(|wish| !wish.remove && service.remove) {
+            // It was defined again while it was on its way out.
+            service.remove = false;
+            service.want = wish.want;
+        }
         let instance = Instance {
             slot,
             asked,
@@ -120,7 +125,7 @@ impl Engine {
             .collect();
         for (id, _, _, removed) in &missing {
             if *removed {
-                self.mutations.gone(id.clone());
+                self.mutations.sync();
             } else {
                 self.claim_slot(id)?;
             }
@@ -331,7 +336,7 @@ impl Engine {
 }
 
 /// Whether the core has not heard yet that this run has a process.
-fn is_unborn(service: &Service, run: RunId) -> bool {
+pub(super) fn is_unborn(service: &Service, run: RunId) -> bool {
     let on_ladder = |ladder: &Ladder| ladder.run == run && ladder.step == Step::Unborn;
     let main = match &service.phase {
         Phase::Spawning { run: spawning } => *spawning == run,

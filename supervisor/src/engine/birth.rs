@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 use nix::sys::stat::{Mode, umask};
 use supervisor_core::Fleet;
 use supervisor_logs::{Folder, Pump, Staging, Stream, StreamId};
@@ -57,7 +59,10 @@ pub async fn born(
     let poke = own::claim(start::POKE).map_err(|error| format!("{born} ({error})"))?;
     let exits = own::claim(start::EXITS).map_err(|error| format!("{born} ({error})"))?;
     let exits = Exits::open(exits).map_err(|error| format!("{born} ({error})"))?;
-    let keeper = nix::unistd::getppid().as_raw();
+    // Not the parent, which is somebody else's by now if the keeper has died since.
+    let keeper = getsockopt(&channel, PeerCredentials)
+        .map_err(|error| format!("{born} ({error})"))?
+        .pid();
     let (estate, mut given) = Estate::take_over(channel).map_err(|e| e.to_string())?;
     lower_oom_score();
 
@@ -137,7 +142,7 @@ pub async fn born(
     engine.adopt(given).map_err(|e| e.to_string())?;
     control::serve(listeners, inbox)?;
     let poke = watch::readable(Arc::new(poke)).map_err(|e| e.to_string())?;
-    engine.estate.ready().map_err(|e| e.to_string())?;
+    engine.estate.ready();
     Ok((engine, receiver, poke))
 }
 
@@ -229,9 +234,7 @@ fn open_runtime(path: &Path, create: bool) -> io::Result<OwnedFd> {
 
 fn hold_runtime(slots: &Slots, estate: &Estate) -> Result<(), String> {
     let copy = slots.file().try_clone().map_err(|e| e.to_string())?;
-    estate
-        .hold(Tag::single(Kind::STATE), &copy)
-        .map_err(|e| e.to_string())?;
+    estate.hold(Tag::single(Kind::STATE), &copy);
     keep(copy);
     Ok(())
 }
@@ -274,8 +277,8 @@ fn start_pump(
             let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| e.to_string())?;
             // Refused where this user's pipe pages are used up; a smaller one works, too.
             let _ = fcntl(&write, FcntlArg::F_SETPIPE_SZ(256 * 1024));
-            estate.hold(tags[0], &read).map_err(|e| e.to_string())?;
-            estate.hold(tags[1], &write).map_err(|e| e.to_string())?;
+            estate.hold(tags[0], &read);
+            estate.hold(tags[1], &write);
             (read, write)
         }
     };
@@ -334,7 +337,7 @@ fn listeners(
             _ => {
                 let listener = bind(path)
                     .map_err(|e| format!("cannot make the socket {}: {e}", path.display()))?;
-                estate.hold(tag, &listener).map_err(|e| e.to_string())?;
+                estate.hold(tag, &listener);
                 listener
             }
         };
@@ -361,15 +364,19 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 }
 
 fn watch_keeper(keeper: i32, inbox: &Inbox) -> Result<(), String> {
-    let pidfd = pidfd::open(keeper).map_err(|error| format!("cannot watch the keeper: {error}"))?;
-    if nix::unistd::getppid().as_raw() != keeper {
-        return Err("the keeper is gone".to_owned());
-    }
-    let watched = watch::readable(Arc::new(pidfd)).map_err(|error| error.to_string())?;
+    let alive = pidfd::open(keeper).ok();
+    let alive = alive.filter(|_| nix::unistd::getppid().as_raw() == keeper);
+    let watched = match alive {
+        Some(pidfd) => Some(watch::readable(Arc::new(pidfd)).map_err(|error| error.to_string())?),
+        // It is gone since this process was started.
+        None => None,
+    };
     let inbox = inbox.clone();
     tokio::spawn(async move {
-        // Readable or an error: in both cases there is no keeper to rely on.
-        let _ = watched.readable().await;
+        if let Some(watched) = watched {
+            // Readable or an error: in both cases there is no keeper to rely on.
+            let _ = watched.readable().await;
+        }
         let _ = inbox.send(Message::KeeperGone).await;
     });
     Ok(())

@@ -8,6 +8,7 @@ use super::inbox::Replies;
 use super::waiters::{Goal, Waiter};
 use super::{Engine, now};
 use crate::os::pidfd;
+use crate::persist::desired::Wish;
 
 impl Engine {
     pub(super) fn act(
@@ -68,6 +69,19 @@ impl Engine {
             .map(|a| a.name.clone())
             .collect();
         let removed: Vec<Name> = changes.iter().flat_map(|c| c.remove.clone()).collect();
+        // An instance that was on its way out may have given back its slot while this was saved.
+        let staying = |wish: &Wish, id: &ServiceId| put.contains(&id.app) && !wish.remove;
+        let ids: Vec<ServiceId> = self
+            .desired
+            .instances()
+            .filter(|(id, _, wish)| staying(wish, id))
+            .map(|(id, _, _)| id)
+            .collect();
+        for id in ids {
+            if let Err(error) = self.claim_slot(&id) {
+                tracing::error!("there is no room for {id}: {error}");
+            }
+        }
         let mut goals = Vec::new();
         let mut events = Vec::new();
         for (id, entry, wish) in self.desired.instances() {

@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use supervisor_core::{Event, Exit, RunId, ServiceId};
 use supervisor_logs::{Event as LogEvent, Stream, StreamId};
 
+use super::adopt::is_unborn;
 use super::record::LastExit;
 use super::spawner::{Born, Problem, Report, child_tag, failed_stage, pipe_tags};
 use super::{Engine, Live, explain, now, undertaker};
@@ -306,14 +307,18 @@ impl Engine {
             }
             How::NeverExeced(problem) => {
                 let last = LastExit::new(run, None, &problem.reason, ending.at_ms);
-                (
-                    Event::SpawnFailed {
-                        id: id.clone(),
-                        run,
-                        fault: problem.fault,
-                    },
-                    last,
-                )
+                let service = self.fleet.get(&id);
+                let unborn = service.is_some_and(|service| is_unborn(service, run));
+                let id = id.clone();
+                // A new engine that found it on its way to exec has told the core that it runs.
+                let event = if unborn {
+                    let fault = problem.fault;
+                    Event::SpawnFailed { id, run, fault }
+                } else {
+                    let exit = Exit::Unknown;
+                    Event::Exited { id, run, exit }
+                };
+                (event, last)
             }
         };
         let reason = exit.reason.clone();
@@ -344,7 +349,10 @@ impl Engine {
     pub(super) fn forget_run(&mut self, cell: CellId) {
         self.slots.clear(cell);
         if let Some(Live { pid: Some(pid), .. }) = self.cells.remove(&cell) {
-            self.by_pid.remove(&pid);
+            // Its number may be another's by now.
+            if self.by_pid.get(&pid) == Some(&cell) {
+                self.by_pid.remove(&pid);
+            }
             self.estate.drop_held(child_tag(cell, pid));
         }
     }

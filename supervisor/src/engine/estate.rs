@@ -7,11 +7,16 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::keeper::link::{self, Kind, Message, Received, Tag, Verb};
+use crate::os::own;
 
 /// The channel, and which descriptors the keeper holds for us, with their numbers in this process.
+///
+/// That the keeper is gone is no error here: its watch tells it, and then this process takes its place
+/// with all that is noted, whether it could still be sent or not.
 #[derive(Clone, Debug)]
 pub struct Estate {
     channel: Arc<OwnedFd>,
@@ -20,113 +25,96 @@ pub struct Estate {
 
 #[derive(Debug, Default)]
 struct Book {
-    /// Needed if this process must become the keeper: it then inherits by number.
-    held: BTreeMap<Tag, RawFd>,
+    /// Needed if this process must become the keeper: it then inherits by number. The inode tells
+    /// whether the number still means the same; others may have closed it since.
+    held: BTreeMap<Tag, (RawFd, u64)>,
     /// What the keeper still holds and need not.
     dropped: Vec<Tag>,
 }
 
+impl Book {
+    fn note(&mut self, tag: Tag, fd: RawFd) {
+        if let Some(inode) = inode_of(fd) {
+            self.held.insert(tag, (fd, inode));
+        }
+    }
+}
+
 impl Estate {
-    /// Takes over what the keeper holds: blocks until it has said that this was all.
+    /// Takes over what the keeper holds: blocks until it has said that this was all. From a keeper that
+    /// is gone already, what came is all there is.
     ///
     /// # Errors
-    /// The keeper is gone, or this process has too few descriptors.
+    /// This process has too few descriptors.
     pub fn take_over(channel: OwnedFd) -> io::Result<(Estate, BTreeMap<Tag, OwnedFd>)> {
         let mut given = BTreeMap::new();
         loop {
             match link::receive(channel.as_fd(), true)? {
-                Received::Closed => return Err(io::Error::other("the keeper is gone")),
+                Received::Closed => break,
                 Received::Truncated(_) => return Err(io::Error::from_raw_os_error(libc::EMFILE)),
+                Received::Message(message, fd) => match (message.verb, fd) {
+                    (Verb::Given, _) => break,
+                    (Verb::Give, Some(fd)) => {
+                        given.insert(message.tag, fd);
+                    }
+                    _ => {}
+                },
                 Received::Unknown => {}
-                Received::Message(
-                    Message {
-                        verb: Verb::Given, ..
-                    },
-                    _,
-                ) => break,
-                Received::Message(
-                    Message {
-                        verb: Verb::Give,
-                        tag,
-                    },
-                    Some(fd),
-                ) => {
-                    given.insert(tag, fd);
-                }
-                Received::Message(..) => {}
             }
         }
-        let held = given
-            .iter()
-            .map(|(tag, fd)| (*tag, fd.as_raw_fd()))
-            .collect();
-        let book = Book {
-            held,
-            dropped: Vec::new(),
-        };
-        Ok((
-            Estate {
-                channel: Arc::new(channel),
-                book: Arc::new(Mutex::new(book)),
-            },
-            given,
-        ))
+        let mut book = Book::default();
+        for (tag, fd) in &given {
+            book.note(*tag, fd.as_raw_fd());
+        }
+        let (channel, book) = (Arc::new(channel), Arc::new(Mutex::new(book)));
+        Ok((Estate { channel, book }, given))
     }
 
     /// Has `fd` held from now on. The descriptor stays the caller's.
-    ///
-    /// # Errors
-    /// The keeper is gone.
-    pub fn hold(&self, tag: Tag, fd: &impl AsRawFd) -> io::Result<()> {
-        self.tell(Verb::Hold, tag, Some(fd.as_raw_fd()))?;
-        self.note(tag, fd.as_raw_fd());
-        Ok(())
+    pub fn hold(&self, tag: Tag, fd: &impl AsRawFd) {
+        self.lock().note(tag, fd.as_raw_fd());
+        self.tell(Verb::Hold, tag, Some(fd.as_raw_fd()));
     }
 
     /// Asks to have `fds` held; [`Self::surely_held`] must follow. Only for the spawner's thread.
-    ///
-    /// # Errors
-    /// The keeper is gone.
-    pub fn ask_to_hold(&self, fds: &[(Tag, RawFd)]) -> io::Result<()> {
+    pub fn ask_to_hold(&self, fds: &[(Tag, RawFd)]) {
         for (tag, fd) in fds {
-            self.tell(Verb::HoldAndTell, *tag, Some(*fd))?;
+            self.lock().note(*tag, *fd);
+            self.tell(Verb::HoldAndTell, *tag, Some(*fd));
         }
-        Ok(())
     }
 
     /// Returns when the keeper has all that it was asked to hold. Only for the spawner's thread.
     ///
     /// # Errors
-    /// `EMFILE`: the keeper has no room. Anything else: it is gone.
+    /// `EMFILE`: the keeper has no room. Anything else: it is gone. In both cases nothing is held.
     pub fn surely_held(&self, fds: &[(Tag, RawFd)]) -> io::Result<()> {
-        let mut waiting = fds.len();
-        let mut refused = false;
+        let answer = self.await_held(fds);
+        if answer.is_err() {
+            for (tag, _) in fds {
+                self.drop_held(*tag);
+            }
+        }
+        answer
+    }
+
+    fn await_held(&self, fds: &[(Tag, RawFd)]) -> io::Result<()> {
+        let (mut waiting, mut refused) = (fds.len(), false);
         while waiting > 0 {
             match link::receive(self.channel.as_fd(), true)? {
                 Received::Closed => return Err(io::Error::other("the keeper is gone")),
                 Received::Message(message, _) if fds.iter().any(|(tag, _)| *tag == message.tag) => {
-                    match message.verb {
-                        Verb::Held => waiting -= 1,
-                        Verb::Refused => {
-                            waiting -= 1;
-                            refused = true;
-                        }
-                        _ => {}
-                    }
+                    let answered = matches!(message.verb, Verb::Held | Verb::Refused);
+                    waiting -= usize::from(answered);
+                    refused |= message.verb == Verb::Refused;
                 }
                 Received::Message(..) | Received::Truncated(_) | Received::Unknown => {}
             }
         }
-        if refused {
-            for (tag, _) in fds {
-                self.drop_held(*tag);
-            }
-            return Err(io::Error::from_raw_os_error(libc::EMFILE));
+        match refused {
+            true => Err(io::Error::from_raw_os_error(libc::EMFILE)),
+            false => Ok(()),
         }
-        for (tag, fd) in fds {
-            self.note(*tag, *fd);
-        }
-        Ok(())
     }
 
     /// The keeper closes what it holds under `tag`, at the next [`Self::let_go`].
@@ -141,48 +129,57 @@ impl Estate {
     pub fn let_go(&self) {
         let dropped = std::mem::take(&mut self.lock().dropped);
         for tag in dropped {
-            // Where the keeper is gone, it holds nothing any more.
-            let _ = self.tell(Verb::Drop, tag, None);
+            self.tell(Verb::Drop, tag, None);
         }
     }
 
     /// Everything is taken over.
-    ///
-    /// # Errors
-    /// The keeper is gone.
-    pub fn ready(&self) -> io::Result<()> {
-        self.tell(Verb::Ready, Tag::single(Kind(0)), None)
+    pub fn ready(&self) {
+        self.tell(Verb::Ready, Tag::single(Kind(0)), None);
     }
 
     /// Everything is stopped: the keeper leaves, with this code, after this process.
     pub fn leave(&self, code: u8) {
-        let tag = Tag {
-            slot: 0,
-            kind: Kind(0),
-            generation: code.into(),
-        };
-        // Where the keeper is gone already, there is nobody to tell.
-        let _ = self.tell(Verb::Leave, tag, None);
+        let generation = code.into();
+        let kind = Kind(0);
+        let slot = 0;
+        self.tell(
+            Verb::Leave,
+            Tag {
+                slot,
+                kind,
+                generation,
+            },
+            None,
+        );
     }
 
-    /// What the next keeper would have to inherit.
+    /// What the next keeper has to inherit: all that is held and still open here.
     pub fn list(&self) -> Vec<(RawFd, Tag)> {
-        self.lock()
+        let book = self.lock();
+        let open = book
             .held
             .iter()
-            .map(|(tag, fd)| (*fd, *tag))
-            .collect()
+            .filter(|(_, (fd, inode))| inode_of(*fd) == Some(*inode));
+        open.map(|(tag, (fd, _))| (*fd, *tag)).collect()
     }
 
-    fn note(&self, tag: Tag, fd: RawFd) {
-        self.lock().held.insert(tag, fd);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Book> {
+    fn lock(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, verb: Verb, tag: Tag, fd: Option<RawFd>) -> io::Result<()> {
-        link::send(self.channel.as_fd(), &Message { verb, tag }, fd, true)
+    fn tell(&self, verb: Verb, tag: Tag, fd: Option<RawFd>) {
+        // It fails only when the keeper is gone (see above), or for a moment has too many descriptors
+        // on their way (ETOOMANYREFS), where waiting helps.
+        while let Err(error) = link::send(self.channel.as_fd(), &Message { verb, tag }, fd, true) {
+            if error.raw_os_error() != Some(libc::ETOOMANYREFS) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
+}
+
+fn inode_of(fd: RawFd) -> Option<u64> {
+    own::inode(fd).ok()
 }

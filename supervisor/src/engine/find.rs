@@ -70,8 +70,7 @@ impl Engine {
         if notes.birth == 0 {
             self.slots.set_birth(cell, stat.start);
         }
-        // The keeper being gone is noticed elsewhere.
-        let _ = self.estate.hold(tag, &fd);
+        self.estate.hold(tag, &fd);
         (Some(Arc::new(fd)), stat.ppid != self.keeper)
     }
 
@@ -104,8 +103,7 @@ impl Engine {
         match file {
             Ok(file) => {
                 let fd = OwnedFd::from(file);
-                // The keeper being gone is noticed elsewhere.
-                let _ = self.estate.hold(pipe_tags(cell, run)[stream as usize], &fd);
+                self.estate.hold(pipe_tags(cell, run)[stream as usize], &fd);
                 Some(fd)
             }
             Err(error) => {

@@ -42,6 +42,8 @@ pub enum Message {
         /// `None`: nobody can say how.
         exit: Option<Exit>,
     },
+    /// What changed by itself is to be saved.
+    Sync,
     /// The keeper is dead.
     KeeperGone,
 }

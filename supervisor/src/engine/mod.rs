@@ -144,10 +144,15 @@ pub fn main() -> ExitCode {
         .thread_stack_size(256 * 1024)
         .build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(async {
-            let (engine, inbox, poke) = birth::born(paths).await?;
-            Ok::<_, String>(engine.run(inbox, poke).await)
-        }),
+        Ok(runtime) => {
+            let result = runtime.block_on(async {
+                let (engine, inbox, poke) = birth::born(paths).await?;
+                Ok::<_, String>(engine.run(inbox, poke).await)
+            });
+            // A read that hangs (NFS) must not keep this process from leaving.
+            runtime.shutdown_background();
+            result
+        }
         Err(error) => Err(error.to_string()),
     };
     match result {
@@ -215,6 +220,7 @@ impl Engine {
             Message::Log(event) => self.log_event(event),
             Message::Saved(result) => self.saved(result),
             Message::Gone { cell, run, exit } => self.gone(cell, run, exit),
+            Message::Sync => self.mutations.sync(),
             Message::KeeperGone => self.succeed_keeper(),
         }
     }
@@ -231,6 +237,11 @@ impl Engine {
             tracing::error!("the keeper is gone while everything is being stopped");
         }
         tracing::error!("the keeper is gone; this process takes its place");
+        if std::env::var_os(crate::launch::ORIGINAL_OOM).is_some() {
+            // The keeper is the last to go. Lower than one's own is only allowed to root; a failure
+            // costs nothing but rank.
+            let _ = std::fs::write("/proc/self/oom_score_adj", crate::launch::KEEPER_OOM);
+        }
         let mut table = self.estate.list();
         table.push((self.exits.file().as_raw_fd(), Tag::single(Kind::EXITS)));
         let error = crate::launch::become_keeper(&table);

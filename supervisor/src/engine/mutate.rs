@@ -2,14 +2,18 @@
 //! answered. One change at a time; the others wait their turn, and each sees what the one before left.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use supervisor_core::{Name, RunId, ServiceId, Want};
 use supervisor_protocol::{Act, Failure, FailureKind, Reply, Request, Selected};
 
 use super::Engine;
 use super::changes::{Change, Read, plan};
-use super::inbox::{Ask, Replies, What};
+use super::inbox::{Ask, Message, Replies, What};
 use crate::persist::desired::Desired;
+
+/// So long after a failure to save what changed by itself, it is tried again.
+const SYNC_AGAIN: Duration = Duration::from_secs(5);
 
 /// Changes that wait.
 #[derive(Debug, Default)]
@@ -19,7 +23,6 @@ pub struct Queue {
     saving: Option<(Desired, Step)>,
     /// Wishes that changed by themselves: a job is completed, an instance is gone.
     unsynced: bool,
-    gone: Vec<ServiceId>,
 }
 
 #[derive(Debug)]
@@ -56,12 +59,6 @@ enum Step {
 impl Queue {
     /// The durable wish of a service is not what is on disk any more.
     pub fn sync(&mut self) {
-        self.unsynced = true;
-    }
-
-    /// An instance has left the fleet.
-    pub fn gone(&mut self, id: ServiceId) {
-        self.gone.push(id);
         self.unsynced = true;
     }
 
@@ -200,7 +197,8 @@ impl Engine {
                 self.step(step);
             }
             (Err(error), Step::Sync) => {
-                tracing::error!("cannot save the state: {error}; trying again at the next change");
+                tracing::error!("cannot save the state: {error}; trying again in a while");
+                self.sync_later();
             }
             (Err(error), Step::Act { replies, .. } | Step::Define { replies, .. }) => {
                 tracing::error!("cannot save the state: {error}; a command was refused");
@@ -219,13 +217,26 @@ impl Engine {
         }
     }
 
+    /// A disk that is full is not asked at its own speed.
+    fn sync_later(&self) {
+        let inbox = self.inbox.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(SYNC_AGAIN).await;
+            // The engine ends only with the process.
+            let _ = inbox.send(Message::Sync).await;
+        });
+    }
+
     fn sync(&mut self, desired: &mut Desired) {
         self.mutations.unsynced = false;
-        for id in std::mem::take(&mut self.mutations.gone) {
-            // It may have been defined again meanwhile.
-            if self.fleet.get(&id).is_none() {
-                desired.forget(&id);
-            }
+        // What has left the fleet is forgotten; it may have been defined again meanwhile.
+        let gone: Vec<ServiceId> = desired
+            .instances()
+            .filter(|(id, _, wish)| wish.remove && self.fleet.get(id).is_none())
+            .map(|(id, _, _)| id)
+            .collect();
+        for id in gone {
+            desired.forget(&id);
         }
         for (id, service) in self.fleet.iter() {
             if let Some(wish) = desired.wish_mut(id).filter(|wish| !wish.remove) {

@@ -19,21 +19,24 @@ impl Engine {
         let Ok(head) = self.exits.head() else { return };
         let first = self.seen + 1;
         self.seen = head;
-        if head.saturating_sub(first) >= RING {
+        let mut missed = head.saturating_sub(first) >= RING;
+        for sequence in first.max(head.saturating_sub(RING) + 1)..=head {
+            // Overwritten meanwhile, or an orphan, or a child whose report is not here yet: then
+            // that looks for it.
+            match self.exits.record(sequence) {
+                Some(record) => {
+                    if let Some(&cell) = self.by_pid.get(&record.pid) {
+                        self.ended(cell, &record);
+                    }
+                }
+                None => missed = true,
+            }
+        }
+        if missed {
             tracing::warn!("more than {RING} exits at once; asking each cell");
             let cells: Vec<CellId> = self.by_pid.values().copied().collect();
             for cell in cells {
                 self.look_for_exit(cell);
-            }
-            return;
-        }
-        for sequence in first..=head {
-            let Some(record) = self.exits.record(sequence) else {
-                continue;
-            };
-            // An orphan, or a child whose report is not here yet: then that looks for it.
-            if let Some(&cell) = self.by_pid.get(&record.pid) {
-                self.ended(cell, &record);
             }
         }
     }
@@ -48,8 +51,10 @@ impl Engine {
             return self.ended(cell, &record);
         }
         let dead = live.pidfd.as_ref().is_none_or(pidfd::has_exited);
-        // A child of the keeper that is dead and not written down yet will be in a moment.
-        if dead && !live.foreign && proc::stat(pid).is_none() {
+        // A child of this keeper that is dead and not written down yet will be in a moment. Any other
+        // process that has its number now is a stranger.
+        let pending = proc::stat(pid).is_some_and(|stat| stat.ppid == self.keeper);
+        if dead && !live.foreign && !pending {
             match self.exit_record(cell, pid) {
                 Some(record) => self.ended(cell, &record),
                 None => self.gone(cell, self.slots.notes(cell).run, None),

@@ -183,7 +183,7 @@ impl Tools {
             (tags[1], err.read.as_raw_fd()),
         ];
         // The keeper takes them while this thread does the rest, so that hardly anybody waits.
-        self.estate.ask_to_hold(&held).map_err(|e| short(&e))?;
+        self.estate.ask_to_hold(&held);
         let prepared = prepare(&order.app, identity)
             .and_then(|prepared| self.look_at_logs(&order.id).map(|()| prepared));
         self.estate.surely_held(&held).map_err(|e| short(&e))?;
@@ -211,8 +211,7 @@ impl Tools {
         let problem = match outcome {
             Outcome::Running { pid, pidfd } => {
                 if let Some(pidfd) = &pidfd {
-                    // The keeper being gone is noticed elsewhere; the child is in its cell.
-                    let _ = self.estate.hold(child_tag(order.cell, pid), pidfd);
+                    self.estate.hold(child_tag(order.cell, pid), pidfd);
                 }
                 return Ok(Born {
                     pid,

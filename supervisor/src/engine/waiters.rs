@@ -171,7 +171,13 @@ impl Engine {
             .get(&waiter.id)
             .and_then(|i| i.last_exit.as_ref());
         match waiter.goal {
+            Goal::Deleted if !service.remove => {
+                Verdict::Failed("it was defined again meanwhile".to_owned())
+            }
             Goal::Deleted => Verdict::Not,
+            Goal::Stopped if service.is_alive() && service.want == Want::Up => {
+                Verdict::Failed("it was started again meanwhile".to_owned())
+            }
             Goal::Stopped if service.is_alive() => Verdict::Not,
             // Only what an operator would want to know: that it had to be killed.
             Goal::Stopped => Verdict::Reached(

@@ -48,6 +48,8 @@ pub const POKE_STOP: u64 = 1 << 32;
 const SLOWEST: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 /// Quiet for so many milliseconds, it goes to sleep in as little memory as it can.
 const DROWSY: u16 = 1000;
+/// So many descriptors stay free for starting the next engine.
+const RESERVE: usize = 16;
 /// The table has room for so many descriptors even where the limit is higher.
 const MOST_DESCRIPTORS: u64 = 1 << 20;
 
@@ -64,6 +66,8 @@ struct Keeper {
     held: Held,
     exits: Exits,
     sequence: u64,
+    /// The limit of descriptors.
+    most: usize,
     poke: RawFd,
     program: RawFd,
     engine: Option<Engine>,
@@ -86,6 +90,7 @@ struct Keeper {
 /// # Errors
 /// What it needs to begin with could not be had.
 pub fn run(inherited: OwnedFd) -> io::Result<u8> {
+    own::survive_file_size_limit();
     own::become_subreaper()?;
     let signals = SigSet::from_iter([
         Signal::SIGCHLD,
@@ -110,9 +115,11 @@ pub fn run(inherited: OwnedFd) -> io::Result<u8> {
 impl Keeper {
     fn take_over(inherited: OwnedFd) -> io::Result<Keeper> {
         let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
-        let mut held = Held::new(most.min(MOST_DESCRIPTORS) as usize);
+        let most = most.min(MOST_DESCRIPTORS) as usize;
+        let mut held = Held::new(most);
         for (fd, tag) in inherit::read(inherited)? {
-            let fd = own::claim(fd)?;
+            // A pipe that the engine before had closed in its last moment.
+            let Ok(fd) = own::claim(fd) else { continue };
             held.insert(tag, fd, Debt::None)
                 .map_err(|_| io::Error::other("descriptor limit"))?;
         }
@@ -142,6 +149,7 @@ impl Keeper {
             held,
             exits,
             sequence,
+            most,
             poke,
             program,
             engine: None,
@@ -257,7 +265,8 @@ impl Keeper {
     }
 
     fn hold(&mut self, tag: Tag, fd: OwnedFd, debt: Debt) {
-        if self.held.insert(tag, fd, debt).is_err() {
+        let room = fd.as_raw_fd() as usize + RESERVE <= self.most;
+        if !room || self.held.insert(tag, fd, debt).is_err() {
             self.refused = Some(tag);
         } else if tag == Tag::single(Kind::PROGRAM) {
             self.program = self.held.get(tag).unwrap_or(self.program);
@@ -348,8 +357,14 @@ impl Keeper {
     }
 
     fn engine_ended(&mut self) {
-        self.read_engine();
-        self.refused = None;
+        // Also what comes after a message that could not be taken: nobody is left to be told of that.
+        loop {
+            self.refused = None;
+            self.read_engine();
+            if self.refused.is_none() {
+                break;
+            }
+        }
         let Some(engine) = self.engine.take() else {
             return;
         };

@@ -33,6 +33,16 @@ pub fn claim(fd: RawFd) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
+/// Which object a descriptor means: tells pipes apart, and processes by their pidfds.
+///
+/// # Errors
+/// It is not open.
+pub fn inode(fd: RawFd) -> io::Result<u64> {
+    // SAFETY: used for this one call only.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    Ok(nix::sys::stat::fstat(fd)?.st_ino)
+}
+
 /// The program that is executed next in this process finds nothing but standard input, output and
 /// error, and what [`inherit_on_exec`] names after this.
 pub fn inherit_nothing() {
@@ -66,6 +76,12 @@ pub fn set_environment(values: &[(&str, String)]) {
         // SAFETY: called before this process has a second thread.
         unsafe { std::env::set_var(name, value) };
     }
+}
+
+/// Removes an environment variable for the programs that this process executes.
+pub fn remove_environment(name: &str) {
+    // SAFETY: called before this process has a second thread.
+    unsafe { std::env::remove_var(name) };
 }
 
 /// Replaces this process by its own program in another role; returns only if that fails.
