@@ -184,7 +184,11 @@ fn an_env_file_is_read_at_each_start() {
     assert_eq!(found["A"], "changed", "{found}");
     assert_eq!(found["B"], Value::Null, "{found}");
     fs::remove_file(home.file("app.env")).expect("it is there");
+    // What runs is not stopped for something that could not be started.
+    let before = home.pid("reader");
     home.ctl(&["restart", "reader"]).exits(1).says("app.env");
+    assert_eq!(home.pid("reader"), before);
+    proc::kill(before, Signal::SIGKILL);
     let row = home.wait_row("reader", "cannot start", |row| row["state"] == "backoff");
     assert!(row["note"].to_string().contains("app.env"), "{row}");
 }

@@ -6,7 +6,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The name of an app: `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`, without `..`, and not `all`.
+/// The name of an app: `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`, without `..`, not a number, and not `all`.
 ///
 /// It becomes a folder of the logs and a word of the command line, so it can be neither a path nor a glob.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub enum BadName {
     Dots,
     /// The word that means every app.
     Reserved,
+    /// Digits only: on the command line that is the number of an instance.
+    Number,
 }
 
 impl Name {
@@ -53,6 +55,9 @@ impl Name {
         }
         if text == "all" {
             return Err(BadName::Reserved);
+        }
+        if text.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(BadName::Number);
         }
         Ok(Name(text.into()))
     }
@@ -93,6 +98,9 @@ impl fmt::Display for BadName {
                 "a name has letters, digits, '.', '_' and '-' and starts with a letter or a digit; {c:?} is not allowed there"
             ),
             BadName::Dots => f.write_str("a name cannot contain '..'"),
+            BadName::Number => f.write_str(
+                "a name of digits alone would be taken for the number that `status` shows",
+            ),
             BadName::Reserved => f.write_str("'all' means every app and cannot be a name"),
         }
     }

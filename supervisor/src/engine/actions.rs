@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nix::sys::signal::Signal;
 use supervisor_config::App;
-use supervisor_core::{Action, Event, RunId, Rung, ServiceId, SpawnFault};
+use supervisor_core::{Action, Event, Phase, RunId, Rung, Service, ServiceId, SpawnFault};
 
 use super::record::Record;
 use super::spawner::{self, run_token};
@@ -22,6 +22,15 @@ pub fn spec_of(app: &App) -> u32 {
     app.instances = 1;
     let text = serde_json::to_vec(&app).unwrap_or_default();
     crc32fast::hash(&text)
+}
+
+/// What outlives the engine's memory of a service that its policy does not start again: whether it
+/// ended as it should.
+pub fn done(service: &Service) -> Option<bool> {
+    match service.phase {
+        Phase::Completed { success } => Some(success),
+        _ => None,
+    }
 }
 
 impl Engine {
@@ -61,7 +70,7 @@ impl Engine {
             return;
         };
         let wish = self.desired.wish(id);
-        if wish.is_some_and(|wish| !wish.remove && wish.want != service.durable_want()) {
+        if wish.is_some_and(|wish| !wish.remove && wish.done != done(service)) {
             self.mutations.sync();
         }
         self.save_record(id);

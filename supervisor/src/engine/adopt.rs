@@ -21,6 +21,7 @@ use super::record::Record;
 use super::spawner::{pipe_tags, run_token};
 use super::{Engine, Instance, Live, now, undertaker};
 use crate::keeper::link::{Kind, Tag};
+use crate::persist::desired::Wish;
 use crate::persist::slots::{CellId, RunNotes, Slots};
 
 impl Engine {
@@ -117,22 +118,25 @@ impl Engine {
 
     /// Brings in the instances that have no slot yet.
     fn complete(&mut self) -> io::Result<()> {
-        let missing: Vec<(ServiceId, Policy, Want, bool)> = self
+        let missing: Vec<(ServiceId, Policy, Wish)> = self
             .desired
             .instances()
             .filter(|(id, _, _)| !self.instances.contains_key(id))
-            .map(|(id, entry, wish)| (id, entry.app.policy.clone(), wish.want, wish.remove))
+            .map(|(id, entry, wish)| (id, entry.app.policy.clone(), *wish))
             .collect();
-        for (id, _, _, removed) in &missing {
-            if *removed {
+        for (id, _, wish) in &missing {
+            if wish.remove {
                 self.mutations.sync();
             } else {
                 self.claim_slot(id)?;
             }
         }
-        for (id, policy, want, removed) in missing {
-            if !removed {
-                let service = Service::new(now(), want, RunId(0));
+        for (id, policy, wish) in missing {
+            if !wish.remove {
+                let mut service = Service::new(now(), wish.want, RunId(0));
+                if let Some(success) = wish.done {
+                    service.phase = Phase::Completed { success };
+                }
                 self.fleet.restore(id.clone(), policy, service);
                 self.save_record(&id);
             }

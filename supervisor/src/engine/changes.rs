@@ -48,6 +48,15 @@ pub struct Change {
     pub origin: Option<PathBuf>,
 }
 
+impl Change {
+    /// A command line that names what is there already: whose start it asks for.
+    pub fn start_again(&self) -> Option<Name> {
+        let known = self.plan.untouched.first().or(self.plan.stopped.first());
+        let known = known.filter(|_| self.origin.is_none() && self.put.is_empty());
+        known.and_then(|name| Name::new(name).ok())
+    }
+}
+
 /// Reads the file, or the configured ones.
 ///
 /// # Errors
@@ -202,6 +211,7 @@ fn plan_one(source: &Source, desired: &Desired) -> Result<Change, Failure> {
             Some(entry) if entry.origin != source.path => {
                 return Err(taken(name, entry.origin.as_ref()));
             }
+            Some(entry) if source.path.is_none() => Some(same_words(&entry.app, app)?),
             Some(entry) => Some(changed_keys(&entry.app, app)),
         };
         let stopped = known.is_some_and(|e| {
@@ -243,6 +253,26 @@ fn plan_one(source: &Source, desired: &Desired) -> Result<Change, Failure> {
         }
     }
     Ok(change)
+}
+
+/// Typed again, word for word, `start` of an app means that app. Typed otherwise, it would take the place
+/// of another one.
+fn same_words(known: &App, typed: &App) -> Result<Vec<String>, Failure> {
+    let mut keys = changed_keys(known, typed);
+    // The same words in another terminal.
+    keys.retain(|key| key != "PATH");
+    if keys.is_empty() {
+        return Ok(keys);
+    }
+    Err(refused(
+        FailureKind::Conflict,
+        format!(
+            "there is an app {} already, with another {}",
+            typed.name,
+            keys.join(", ")
+        ),
+        Some("`--name` gives the new one a name of its own; or delete that one first"),
+    ))
 }
 
 fn taken(name: &Name, origin: Option<&PathBuf>) -> Failure {

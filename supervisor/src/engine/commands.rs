@@ -1,10 +1,14 @@
 //! Carrying out what is on disk by now, and answering those who asked for it.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use supervisor_core::{Command, Event, Name, RunId, ServiceId, State, Want};
 use supervisor_protocol::{Act, Done, FailureKind, Outcome, Reply, Selected};
 
 use super::changes::Change;
 use super::inbox::Replies;
+use super::prepare::obstacle;
 use super::waiters::{Goal, Waiter};
 use super::{Engine, now};
 use crate::os::pidfd;
@@ -20,6 +24,10 @@ impl Engine {
     ) {
         let ticket = self.waiters.ticket(replies, on.len());
         let mut commands = Vec::new();
+        let mut on: Vec<&(ServiceId, RunId)> = on.iter().collect();
+        // Whoever is told first is asked first: what comes after others stops before them.
+        let mut ranks = BTreeMap::new();
+        on.sort_by_cached_key(|(id, _)| Reverse(self.rank(&id.app, &mut ranks)));
         for (id, seen) in on {
             let Some(service) = self.fleet.get(id) else {
                 self.answer_now(ticket, id, Done::Deleted);
@@ -44,7 +52,16 @@ impl Engine {
                 Act::Stop => (Some(Command::Stop), Goal::Stopped),
                 Act::Delete => (Some(Command::Remove), Goal::Deleted),
                 Act::Restart if newer => (None, Goal::Restarted),
-                Act::Restart => (Some(Command::Restart), Goal::Restarted),
+                Act::Restart => match self.obstacle(id).filter(|_| up) {
+                    // What runs is not stopped for something that could not be started.
+                    Some(why) => {
+                        let why = format!("not restarted, the old one runs on: {why}");
+                        let failed = outcome(id, Done::Failed, self.pid_of(id), Some(&why));
+                        self.waiters.answer(ticket, failed);
+                        continue;
+                    }
+                    None => (Some(Command::Restart), Goal::Restarted),
+                },
                 Act::Signal(_) => continue,
             };
             // Without a command, the run that is waited for is there already.
@@ -60,6 +77,29 @@ impl Engine {
             tracing::info!("{id}: {command:?}, as asked");
             self.obey(id, command);
         }
+    }
+
+    /// How many others stand in a row before this app, by `after`. `ranks` has those that are known.
+    fn rank(&self, app: &Name, ranks: &mut BTreeMap<Name, usize>) -> usize {
+        if let Some(rank) = ranks.get(app) {
+            return *rank;
+        }
+        // A circle is refused by the plan; this is only so that none could hang the engine.
+        ranks.insert(app.clone(), 0);
+        let after = self
+            .desired
+            .apps
+            .get(app)
+            .map(|entry| &entry.app.policy.after);
+        let before = after.into_iter().flatten();
+        let rank = before.map(|name| 1 + self.rank(name, ranks)).max();
+        let rank = rank.unwrap_or(0);
+        ranks.insert(app.clone(), rank);
+        rank
+    }
+
+    fn obstacle(&self, id: &ServiceId) -> Option<String> {
+        obstacle(&self.desired.apps.get(&id.app)?.app)
     }
 
     pub(super) fn carry(&mut self, changes: &[Change], wait: bool, replies: Replies) {
@@ -106,7 +146,8 @@ impl Engine {
                         id,
                         command: Command::Restart,
                     });
-                } else if known.is_none() && wish.want == Want::Up {
+                } else if known.is_none_or(|s| s.remove) && wish.want == Want::Up {
+                    // New, or on its way out when it was defined again.
                     goals.push((id, Goal::Started));
                 } else if known.is_some_and(|s| !s.is_alive()) && wish.want == Want::Up {
                     // It was failing: the new definition is tried at once.
@@ -118,7 +159,13 @@ impl Engine {
                 }
             }
         }
-        let ticket = self.waiters.ticket(replies, goals.len());
+        let failing = self.failing(changes);
+        let ticket = self.waiters.ticket(replies, goals.len() + failing.len());
+        for id in failing {
+            let note = self.note(&id);
+            let failed = outcome(&id, Done::Failed, None, note.as_deref());
+            self.waiters.answer(ticket, failed);
+        }
         for (id, goal) in goals {
             let run = self
                 .fleet
@@ -129,6 +176,21 @@ impl Engine {
         for event in events {
             self.tell(event);
         }
+    }
+
+    /// Apps that are as the file wants them, and do not run all the same.
+    fn failing(&self, changes: &[Change]) -> Vec<ServiceId> {
+        let same = |app: &Name| {
+            changes
+                .iter()
+                .any(|change| change.plan.untouched.contains(&app.to_string()))
+        };
+        let bad = |state: State| matches!(state, State::Backoff | State::Errored);
+        let found = self.fleet.iter();
+        found
+            .filter(|(id, service)| bad(service.state()) && same(&id.app))
+            .map(|(id, _)| id.clone())
+            .collect()
     }
 
     fn wait_for(&mut self, ticket: u64, id: &ServiceId, goal: Goal, run: RunId, wait: bool) {

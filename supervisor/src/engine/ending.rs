@@ -10,13 +10,13 @@ use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
-use supervisor_core::{Event, Exit, RunId, ServiceId};
+use supervisor_core::{Event, Exit, RunId, ServiceId, Time};
 use supervisor_logs::{Event as LogEvent, Stream, StreamId};
 
 use super::adopt::is_unborn;
 use super::record::LastExit;
 use super::spawner::{Born, Problem, Report, child_tag, failed_stage, pipe_tags};
-use super::{Engine, Live, explain, now, undertaker};
+use super::{Engine, Live, explain, undertaker};
 use crate::os::proc;
 use crate::os::spawn::Stage;
 use crate::os::tree::{Left, Tree, quick_empty};
@@ -27,6 +27,8 @@ use crate::persist::slots::CellId;
 pub struct Ending {
     how: How,
     at_ms: u64,
+    /// The same moment on the core's clock.
+    at: Time,
     /// The tree is still being ended.
     tree: bool,
 }
@@ -134,7 +136,7 @@ impl Engine {
             .attach(key, stream_id(&live.id, stream), pipe, fresh);
     }
 
-    pub(super) fn begin_ending(&mut self, cell: CellId, exit: Exit, at_ms: u64) {
+    pub(super) fn begin_ending(&mut self, cell: CellId, exit: Exit, at_ms: u64, at: Time) {
         let never = self.never_execed(cell);
         let keeper = self.keeper;
         let Some(live) = self.cells.get_mut(&cell) else {
@@ -150,6 +152,7 @@ impl Engine {
         live.ending = Some(Ending {
             how,
             at_ms,
+            at,
             tree: true,
         });
         let live = &self.cells[&cell];
@@ -294,7 +297,7 @@ impl Engine {
         let (id, run, log_at) = (live.id.clone(), live.run, live.log_at);
         let (event, exit) = match ending.how {
             How::Exited(exit) => {
-                let reason = self.reason(cell, exit);
+                let reason = self.reason(cell, exit, ending.at);
                 let last = LastExit::new(run, Some(exit), &reason, ending.at_ms).with_log(log_at);
                 (
                     Event::Exited {
@@ -328,12 +331,12 @@ impl Engine {
         tracing::info!("{id}: run {} {reason}", run.0);
     }
 
-    fn reason(&self, cell: CellId, exit: Exit) -> String {
+    fn reason(&self, cell: CellId, exit: Exit, at: Time) -> String {
         let Some(live) = self.cells.get(&cell) else {
             return String::new();
         };
         let service = self.fleet.get(&live.id);
-        let uptime = service.map(|service| now().since(service.since()));
+        let uptime = service.map(|service| at.since(service.since()));
         let tail = explain::stderr_tail(&self.folder, &live.id, live.log_at, 20);
         explain::exit(exit, uptime, service.map(|s| s.phase), &tail)
     }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::os::unix::fs::FileExt;
 
+use anstream::adapter::strip_str;
 use supervisor_config::StopSignal;
 use supervisor_core::{Exit, Phase, ServiceId, Span, Step, Then};
 use supervisor_logs::{Folder, Stream, StreamId};
@@ -89,33 +90,36 @@ pub fn seconds(span: Span) -> String {
     }
 }
 
-/// The line of standard error that tells why, where there is a plain one.
+/// The line of standard error that tells why, where there is a plain one; without its colours.
 fn cause(stderr: &[String]) -> Option<String> {
+    let lines: Vec<String> = stderr
+        .iter()
+        .map(|line| strip_str(line).to_string().trim().to_owned())
+        .collect();
+    let find = |tells: &dyn Fn(&str) -> bool| lines.iter().find(|line| tells(line)).cloned();
     let taken = [
         "EADDRINUSE",
         "address already in use",
         "Address already in use",
     ];
-    if let Some(line) = stderr
-        .iter()
-        .find(|line| taken.iter().any(|word| line.contains(word)))
-    {
-        return Some(format!("port in use ({})", line.trim()));
+    if let Some(line) = find(&|line| taken.iter().any(|word| line.contains(word))) {
+        return Some(format!("port in use ({line})"));
     }
+    // `TypeError: x is not a function`, `Error [ERR_X]: …`: how most languages name an exception.
+    let named = |line: &str| {
+        let name = line.split([':', ' ']).next().unwrap_or_default();
+        name.ends_with("Error") || name.ends_with("Exception")
+    };
     let telling = [
-        "Error",
-        "error",
         "panicked",
         "fatal",
         "Fatal",
         "FATAL",
+        "rror:",
         "cannot",
         "not found",
     ];
-    stderr
-        .iter()
-        .find(|line| telling.iter().any(|word| line.contains(word)))
-        .map(|line| line.trim().to_owned())
+    find(&named).or_else(|| find(&|line| telling.iter().any(|word| line.contains(word))))
 }
 
 #[cfg(test)]
@@ -136,6 +140,13 @@ mod tests {
             text,
             "exited with code 1 after 0.3 s: port in use (Error: listen EADDRINUSE: address already in use 127.0.0.1:3001)"
         );
+    }
+
+    #[test]
+    fn the_exception_is_told_and_not_the_line_that_threw_it() {
+        let node = "/srv/x.js:3\n  throw new Error('crash on request');\n  ^\n\n\x1b[31mError:\x1b[0m crash on request\n    at y";
+        let text = exit(Exit::Code(1), None, None, &lines(node));
+        assert_eq!(text, "exited with code 1: Error: crash on request");
     }
 
     #[test]

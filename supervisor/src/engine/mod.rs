@@ -244,6 +244,8 @@ impl Engine {
         }
         let mut table = self.estate.list();
         table.push((self.exits.file().as_raw_fd(), Tag::single(Kind::EXITS)));
+        // The own log's thread ends with this program: a moment for its last line.
+        std::thread::sleep(std::time::Duration::from_millis(5));
         let error = crate::launch::become_keeper(&table);
         tracing::error!("cannot become the keeper: {error}");
         std::process::exit(1);

@@ -8,6 +8,7 @@ use supervisor_core::{Name, RunId, ServiceId, Want};
 use supervisor_protocol::{Act, Failure, FailureKind, Reply, Request, Selected};
 
 use super::Engine;
+use super::actions::done;
 use super::changes::{Change, Read, plan};
 use super::inbox::{Ask, Message, Replies, What};
 use crate::persist::desired::Desired;
@@ -136,6 +137,12 @@ impl Engine {
         Ok(found)
     }
 
+    fn instances_of(&self, name: &Name) -> Vec<(ServiceId, RunId)> {
+        let ours = self.fleet.iter().filter(|(id, _)| id.app == *name);
+        ours.map(|(id, service)| (id.clone(), service.last_run))
+            .collect()
+    }
+
     /// Takes the next change in hand, if none is on its way to the disk.
     pub(super) fn next_mutation(&mut self) {
         while self.mutations.saving.is_none() {
@@ -162,13 +169,27 @@ impl Engine {
                     }
                 }
                 Some(Mutation::Define { read, replies }) => {
-                    match self.define(&mut desired, &read, &replies) {
-                        Some(changes) => Step::Define {
+                    let Some(changes) = self.define(&mut desired, &read, &replies) else {
+                        continue;
+                    };
+                    let wait = read.wait;
+                    match changes.iter().find_map(Change::start_again) {
+                        Some(name) => {
+                            let act = Act::Start;
+                            let on = self.instances_of(&name);
+                            wish(&mut desired, &act, &on);
+                            Step::Act {
+                                act,
+                                on,
+                                wait,
+                                replies,
+                            }
+                        }
+                        None => Step::Define {
                             changes,
-                            wait: read.wait,
+                            wait,
                             replies,
                         },
-                        None => continue,
                     }
                 }
                 None if self.mutations.unsynced => {
@@ -240,7 +261,7 @@ impl Engine {
         }
         for (id, service) in self.fleet.iter() {
             if let Some(wish) = desired.wish_mut(id).filter(|wish| !wish.remove) {
-                wish.want = service.durable_want();
+                wish.done = done(service);
             }
         }
     }

@@ -4,11 +4,11 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use supervisor_core::{Exit, RunId};
+use supervisor_core::{Exit, RunId, Time};
 
-use super::Engine;
 use super::ending::wall_ms;
 use super::inbox::Message;
+use super::{Engine, now};
 use crate::keeper::exits::{RING, Record};
 use crate::os::{pidfd, proc, watch};
 use crate::persist::slots::CellId;
@@ -78,14 +78,14 @@ impl Engine {
         let exit = pidfd::from_status(record.status);
         let seen = self.slots.notes(cell).seen;
         if record.sequence > seen {
-            self.begin_ending(cell, exit, record.wall_ms);
+            self.begin_ending(cell, exit, record.wall_ms, Time(record.monotonic_ms));
         }
     }
 
     /// A process that is not the keeper's child has ended.
     pub(super) fn gone(&mut self, cell: CellId, run: RunId, exit: Option<Exit>) {
         if self.cells.get(&cell).is_some_and(|live| live.run == run) {
-            self.begin_ending(cell, exit.unwrap_or(Exit::Unknown), wall_ms());
+            self.begin_ending(cell, exit.unwrap_or(Exit::Unknown), wall_ms(), now());
         }
     }
 

@@ -21,7 +21,8 @@ impl Engine {
     pub(super) fn resolve(&self, targets: &[String]) -> Result<Vec<ServiceId>, Failure> {
         let mut found: Vec<(u64, ServiceId)> = Vec::new();
         let any = targets.is_empty();
-        for (id, entry, wish) in self.desired.instances().filter(|(_, _, wish)| !wish.remove) {
+        // Also what is being deleted, for as long as it is there.
+        for (id, entry, wish) in self.desired.instances() {
             if any || targets.iter().any(|target| means(target, &id, entry, wish)) {
                 found.push((wish.id, id));
             }
@@ -30,7 +31,7 @@ impl Engine {
             let hit = self
                 .desired
                 .instances()
-                .any(|(id, entry, wish)| !wish.remove && means(target, &id, entry, wish));
+                .any(|(id, entry, wish)| means(target, &id, entry, wish));
             if !hit && target != "all" {
                 return Err(no_such_app(target));
             }

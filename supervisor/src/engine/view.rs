@@ -162,7 +162,7 @@ impl Engine {
             }
             Phase::Waiting(Wait::Dependencies) => {
                 let blockers = self.fleet.blockers(id);
-                let names: Vec<String> = blockers.iter().map(|id| self.name_of(id)).collect();
+                let names: Vec<String> = blockers.iter().map(|id| self.blocker(id)).collect();
                 Some(format!("waits for {}", names.join(", ")))
             }
             Phase::Waiting(Wait::Schedule { .. }) => None,
@@ -181,11 +181,25 @@ impl Engine {
     }
 
     fn stopping_note(&self, service: &Core) -> String {
+        let what = if service.remove {
+            "being deleted"
+        } else {
+            "stopping"
+        };
         match service.deadline() {
             Some(at) if at > now() => {
-                format!("stopping; killed in {}", explain::seconds(at.since(now())))
+                format!("{what}; killed in {}", explain::seconds(at.since(now())))
             }
-            _ => "stopping".to_owned(),
+            _ => what.to_owned(),
+        }
+    }
+
+    /// A dependency, with what is the matter with it.
+    fn blocker(&self, id: &ServiceId) -> String {
+        let name = self.name_of(id);
+        match self.fleet.get(id).map(Core::state) {
+            Some(state) => format!("{name} ({})", state.as_str()),
+            None => name,
         }
     }
 
@@ -316,7 +330,7 @@ fn limits() -> Vec<String> {
     let mut limits = Vec::new();
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
         limits.push(
-            "not under systemd: if keeper and engine are killed in the same instant, nobody starts them again; the apps run on and the next start takes them over".to_owned(),
+            "not under systemd: if keeper and engine are killed in the same instant, nobody starts them again; the next start takes over the apps that live, but one that writes to its log before that is ended by the write".to_owned(),
         );
     }
     if !pidfd::tells_exits() {

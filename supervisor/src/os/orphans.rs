@@ -30,7 +30,8 @@ pub(super) enum Look {
 
 /// What has been learned about the children so far.
 pub(super) struct Orphans<'a> {
-    tree: Tree<'a>,
+    /// Whose. The main process may die between two looks.
+    pub tree: Tree<'a>,
     /// Kill what is ours.
     strike: bool,
     /// Somebody else's.

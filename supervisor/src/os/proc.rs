@@ -140,11 +140,29 @@ pub enum Variable {
 #[must_use]
 pub fn variable(pid: i32, key: &str) -> Variable {
     match try_read(format!("/proc/{pid}/environ")) {
+        Ok(bytes) if bytes.is_empty() && has_no_environment(pid) => Variable::Absent,
         Ok(bytes) => find_variable(&bytes, key),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Variable::Hidden,
         // Gone, or on its way: then some kernels say ESRCH and others show nothing.
         Err(_) => Variable::Empty,
     }
+}
+
+/// Whether the process was started with no environment at all: then its place in memory is known and has
+/// no length. While a program is being executed, the place is not known yet.
+fn has_no_environment(pid: i32) -> bool {
+    let Some(text) = read(format!("/proc/{pid}/stat")) else {
+        return false;
+    };
+    let text = String::from_utf8_lossy(&text);
+    // Behind the name come the state (field 3 of proc(5)) and the rest.
+    let mut rest = text
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace();
+    let (start, end) = (rest.nth(50 - 3), rest.next());
+    start == end && start.is_some_and(|start| start != "0")
 }
 
 fn find_variable(bytes: &[u8], key: &str) -> Variable {

@@ -308,6 +308,8 @@ pub fn kill_rest(tree: &Tree<'_>, deadline: Duration) -> Left {
     let main_start = table.stats.get(&tree.main).map(|main| main.start);
     let mut pause = SHORTEST;
     let mut killed = false;
+    // One for all rounds: it remembers since when it has been in doubt about somebody.
+    let mut orphans = Orphans::new(tree, true);
     loop {
         let members = tree.members_in(&table);
         let over = Instant::now() >= end;
@@ -322,8 +324,9 @@ pub fn kill_rest(tree: &Tree<'_>, deadline: Duration) -> Left {
         }
         // One that forks and exits all the time has a new number before a look at everybody is done. But
         // each of its numbers comes to the keeper: look there only, and strike at once.
-        let orphans = Orphans::new(tree, true).look(200, |_| false);
-        if members.is_empty() && (orphans == Look::Clear || !proc::tells_children()) {
+        orphans.tree = tree;
+        let look = orphans.look(200, |_| false);
+        if members.is_empty() && (look == Look::Clear || !proc::tells_children()) {
             return Left::default();
         }
         killed = true;

@@ -54,6 +54,9 @@ pub struct Wish {
     /// that was killed has left undone.
     #[serde(default)]
     pub asked: u64,
+    /// It has ended and its policy does not start it again: whether as it should. It is not started at boot.
+    #[serde(default)]
+    pub done: Option<bool>,
     /// It is to stop and then to be forgotten.
     #[serde(default)]
     pub remove: bool,
@@ -134,6 +137,7 @@ impl Desired {
                     id,
                     want: Want::Up,
                     asked: 0,
+                    done: None,
                     remove: false,
                 }
             });
@@ -163,8 +167,9 @@ impl Desired {
                 Boot::Last => continue,
             };
             for wish in entry.instances.values_mut() {
-                changed |= wish.want != want;
+                changed |= wish.want != want || wish.done.is_some();
                 wish.want = want;
+                wish.done = None;
             }
         }
         changed

@@ -262,3 +262,37 @@ fn a_deadline_ends_the_attempt_and_names_who_is_left() {
         assert!(!pidfd::has_exited(&held));
     });
 }
+
+#[test]
+fn a_stranger_without_an_environment_holds_up_nobody() {
+    in_engine(|| {
+        // It has left its run: nothing can tell whose it was, so it is nobody's.
+        let (gone, held, _) = shell("left:1", "env -i setsid sleep 20 & exec sleep 0.05");
+        until("its end", || pidfd::has_exited(&held));
+        let (main, held, keeper) = shell("stays:1", "exec sleep 100");
+        end_main(main, &held);
+        let tree = Tree {
+            keeper,
+            main,
+            main_alive: false,
+            token: "stays:1",
+        };
+        let own = std::process::id() as i32;
+        let start = Instant::now();
+        until("clear", || {
+            quick_empty(&tree, |pid| pid == own || pid == gone)
+        });
+        assert!(kill_rest(&tree, Duration::from_secs(5)).is_empty());
+        assert!(
+            start.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            start.elapsed()
+        );
+        for pid in proc::children(keeper).expect("this kernel tells") {
+            if proc::cmdline(pid).is_some_and(|words| words == ["sleep", "20"]) {
+                let left = pidfd::open(pid).expect("it sleeps");
+                pidfd::send(&left, Signal::SIGKILL).expect("it sleeps");
+            }
+        }
+    });
+}
