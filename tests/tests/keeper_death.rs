@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use supervisor_tests::{Daemon, Home, proc, testapp, wait_until};
+use supervisor_tests::{Daemon, Home, proc, programs, testapp, wait_until};
 
 mod storm;
 
@@ -189,4 +189,26 @@ fn both_dead_no_second_copy() {
     home.wait_row("app1", "a new process", |row| {
         row["state"] == "running" && row["pid"] != pids[1]
     });
+}
+
+/// Where systemd has started the keeper, it starts the next one, too: two keepers must never be.
+#[test]
+fn under_systemd_the_engine_ends_with_its_keeper_and_the_apps_run_on() {
+    let home = Home::new();
+    let mut foreground = home.command(&programs::supervisor());
+    let foreground = foreground.env("NOTIFY_SOCKET", home.file("notify"));
+    let mut keeper = foreground.spawn().expect("supervisor runs");
+    wait_until("the daemon answers", Duration::from_secs(10), || {
+        (home.ctl(&["daemon", "status"]).code == 0).then_some(())
+    });
+    home.up(&testapp("app", &["sleep"], "")).ok();
+    let (daemon, app) = (home.daemon(), home.pid("app"));
+    keeper.kill().expect("it is our child");
+    keeper.wait().expect("it is our child");
+    home.wait_gone(daemon.engine);
+    assert_eq!(home.running("app", 0), [app]);
+    home.ctl(&["status"]).exits(5);
+    // What systemd would do next.
+    home.start_daemon();
+    assert_eq!(home.pid("app"), app);
 }

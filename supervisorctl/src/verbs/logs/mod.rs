@@ -159,8 +159,18 @@ fn print_tail(
         bytes = &bytes[..bytes.len() - usize::try_from(tail.unfinished).unwrap_or(bytes.len())];
         offset -= tail.unfinished;
     }
+    let mut lines = 0;
     for line in bytes.split_inclusive(|&byte| byte == b'\n') {
         printer.line(number, line.strip_suffix(b"\n").unwrap_or(line))?;
+        lines += 1;
+    }
+    if lines < args.lines && tail.offset > tail.bytes.len() as u64 {
+        // Where there are so many, the notice comes after them, to be seen.
+        eprintln!(
+            "only the last {lines} lines are shown ({} MiB); all of them: {}",
+            TAIL_MAX >> 20,
+            file.path.display()
+        );
     }
     Ok(offset)
 }
