@@ -152,6 +152,9 @@ pub struct Service {
     pub name: String,
     /// Counts from 0.
     pub instance: u32,
+    /// How many the app has.
+    #[serde(default)]
+    pub instances: u32,
     /// Empty where none is set.
     pub namespace: String,
     /// What it is doing.

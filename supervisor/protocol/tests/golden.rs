@@ -78,6 +78,7 @@ fn service() -> Service {
         id: 3,
         name: "api".into(),
         instance: 0,
+        instances: 1,
         namespace: "shop".into(),
         state: State::Backoff,
         pid: None,

@@ -81,6 +81,7 @@ impl Engine {
             id: wish.id,
             name: id.app.to_string(),
             instance: id.instance,
+            instances: entry.app.instances,
             namespace: entry.app.namespace.clone(),
             state: state(service.state()),
             pid,

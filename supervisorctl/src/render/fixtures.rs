@@ -8,6 +8,7 @@ pub fn running(id: u64, name: &str, instance: u32) -> Service {
         id,
         name: name.into(),
         instance,
+        instances: 1,
         namespace: String::new(),
         state: State::Running,
         pid: Some(4_710 + i32::try_from(id).unwrap()),

@@ -23,7 +23,8 @@ impl Names {
         let mut seen = BTreeSet::new();
         let mut several = BTreeSet::new();
         for row in rows {
-            if !seen.insert(&row.name) || row.instance > 0 || typed(row) {
+            let several_of = row.instances > 1 || row.instance > 0;
+            if !seen.insert(&row.name) || several_of || typed(row) {
                 several.insert(row.name.clone());
             }
         }

@@ -227,6 +227,7 @@ pub fn row(id: u64, name: &str, instance: u32, state: State) -> Service {
         id,
         name: name.into(),
         instance,
+        instances: 1,
         namespace: String::new(),
         state,
         pid: (state == State::Running).then_some(4711),
