@@ -28,33 +28,29 @@ pub struct Queue {
 
 #[derive(Debug)]
 enum Mutation {
-    Act {
-        act: Act,
-        on: Vec<(ServiceId, RunId)>,
-        wait: bool,
-        replies: Replies,
-    },
-    Define {
-        read: Read,
-        replies: Replies,
-    },
+    Act(Asked),
+    Define { read: Read, replies: Replies },
 }
 
 /// What is done once the new state is on disk.
 #[derive(Debug)]
 enum Step {
-    Act {
-        act: Act,
-        on: Vec<(ServiceId, RunId)>,
-        wait: bool,
-        replies: Replies,
-    },
+    Act(Asked),
     Define {
         changes: Vec<Change>,
         wait: bool,
         replies: Replies,
     },
     Sync,
+}
+
+/// An act, on the instances that the client has seen.
+#[derive(Debug)]
+struct Asked {
+    act: Act,
+    on: Vec<(ServiceId, RunId)>,
+    wait: bool,
+    replies: Replies,
 }
 
 impl Queue {
@@ -97,13 +93,13 @@ impl Engine {
             }
             Request::Act { act, on, wait } => match self.known(&on, &act) {
                 Ok(on) => {
-                    let act = Mutation::Act {
+                    let asked = Asked {
                         act,
                         on,
                         wait,
                         replies,
                     };
-                    self.mutations.waiting.push_back(act);
+                    self.mutations.waiting.push_back(Mutation::Act(asked));
                 }
                 Err(failure) => replies.send(Reply::Error(failure)),
             },
@@ -149,24 +145,14 @@ impl Engine {
             let mut desired = self.desired.clone();
             let step = match self.mutations.waiting.pop_front() {
                 Some(mutation) if self.stopping.is_some() => {
-                    let (Mutation::Act { replies, .. } | Mutation::Define { replies, .. }) =
+                    let (Mutation::Act(Asked { replies, .. }) | Mutation::Define { replies, .. }) =
                         mutation;
                     replies.refuse(FailureKind::ShuttingDown, "the daemon is stopping", None);
                     continue;
                 }
-                Some(Mutation::Act {
-                    act,
-                    on,
-                    wait,
-                    replies,
-                }) => {
-                    wish(&mut desired, &act, &on);
-                    Step::Act {
-                        act,
-                        on,
-                        wait,
-                        replies,
-                    }
+                Some(Mutation::Act(asked)) => {
+                    wish(&mut desired, &asked.act, &asked.on);
+                    Step::Act(asked)
                 }
                 Some(Mutation::Define { read, replies }) => {
                     let Some(changes) = self.define(&mut desired, &read, &replies) else {
@@ -178,12 +164,12 @@ impl Engine {
                             let act = Act::Start;
                             let on = self.instances_of(&name);
                             wish(&mut desired, &act, &on);
-                            Step::Act {
+                            Step::Act(Asked {
                                 act,
                                 on,
                                 wait,
                                 replies,
-                            }
+                            })
                         }
                         None => Step::Define {
                             changes,
@@ -221,7 +207,7 @@ impl Engine {
                 tracing::error!("cannot save the state: {error}; trying again in a while");
                 self.sync_later();
             }
-            (Err(error), Step::Act { replies, .. } | Step::Define { replies, .. }) => {
+            (Err(error), Step::Act(Asked { replies, .. }) | Step::Define { replies, .. }) => {
                 tracing::error!("cannot save the state: {error}; a command was refused");
                 let why = super::prepare::plain(&error);
                 let message = format!(
@@ -327,12 +313,12 @@ impl Engine {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Act {
+            Step::Act(Asked {
                 act,
                 on,
                 wait,
                 replies,
-            } => self.act(&act, &on, wait, replies),
+            }) => self.act(&act, &on, wait, replies),
             Step::Define {
                 changes,
                 wait,
