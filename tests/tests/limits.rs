@@ -95,7 +95,7 @@ fn keeper_and_engine_are_small() {
         "PSS while it works: keeper {} KiB",
         proc::pss_kib(daemon.keeper)
     );
-    // A second after the last event the keeper gives back what it does not need while it sleeps.
+    // Soon after the last event the keeper gives back what it does not need while it sleeps.
     let keeper = wait_until("the keeper is small", Duration::from_secs(5), || {
         Some(proc::pss_kib(daemon.keeper)).filter(|kib| *kib <= 400)
     });

@@ -47,7 +47,7 @@ pub const POKE_STOP: u64 = 1 << 32;
 /// Wait before an engine that follows one which never became ready: doubles from the first to the second.
 const SLOWEST: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 /// Quiet for so many milliseconds, it goes to sleep in as little memory as it can.
-const DROWSY: u16 = 1000;
+const DROWSY: u16 = 100;
 /// So many descriptors stay free for starting the next engine.
 const RESERVE: usize = 16;
 /// The table has room for so many descriptors even where the limit is higher.
