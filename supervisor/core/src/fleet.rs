@@ -44,8 +44,22 @@ impl Fleet {
     /// that is not there, is no more than a tick.
     #[must_use]
     pub fn handle(&mut self, now: Time, event: Event) -> Vec<Action> {
+        self.handle_all(now, [event])
+    }
+
+    /// The same for what is told in one breath: the order between services is kept as if all of it
+    /// had come at once. Told one by one, what is to stop later could be asked before it is known
+    /// that what comes after it is to stop, too.
+    #[must_use]
+    pub fn handle_all(
+        &mut self,
+        now: Time,
+        events: impl IntoIterator<Item = Event>,
+    ) -> Vec<Action> {
         let mut done = Vec::new();
-        self.note(now, event, &mut done);
+        for event in events {
+            self.note(now, event, &mut done);
+        }
         self.settle(now, &mut done);
         let removed = self.part();
         let changed = self

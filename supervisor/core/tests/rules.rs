@@ -287,3 +287,35 @@ fn the_boot_policy_decides_what_is_wanted_after_a_reboot() {
         assert_eq!(Boot::Last.want(last), last);
     }
 }
+
+#[test]
+fn what_is_stopped_in_one_breath_stops_in_order_whatever_its_name() {
+    for names in [["a", "b", "c"], ["c", "b", "a"]] {
+        let [first, second, third] = names;
+        let after = |name: &str| Policy {
+            after: vec![id(name).app],
+            ..policy()
+        };
+        let mut fleet = fleet(vec![
+            (0, define(first, policy())),
+            (0, spawned(first, 1)),
+            (0, define(second, after(first))),
+            (0, spawned(second, 1)),
+            (0, define(third, after(second))),
+            (0, spawned(third, 1)),
+        ]);
+        let all = names.map(|name| command(name, Command::Stop));
+        let mut actions = fleet.handle_all(secs(1), all);
+        for (at, name) in [(2, third), (3, second), (4, first)] {
+            let asked: Vec<&ServiceId> = actions
+                .iter()
+                .filter_map(|action| match action {
+                    Action::Signal { id, .. } => Some(id),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(asked, [&id(name)], "{names:?}");
+            actions = fleet.handle(secs(at), exited(name, 1, Exit::Code(0)));
+        }
+    }
+}

@@ -36,12 +36,21 @@ pub fn done(service: &Service) -> Option<bool> {
 impl Engine {
     /// Tells the core what happened and carries out what it says.
     pub(super) fn tell(&mut self, event: Event) {
-        self.tell_and(event, |_| {});
+        self.tell_and([event], |_| {});
+    }
+
+    /// Tells it several things in one breath.
+    pub(super) fn tell_all(&mut self, events: Vec<Event>) {
+        self.tell_and(events, |_| {});
     }
 
     /// The same; `saved` is called when the records are in their slots and nothing else has begun.
-    pub(super) fn tell_and(&mut self, event: Event, saved: impl FnOnce(&mut Engine)) {
-        let actions = self.fleet.handle(now(), event);
+    pub(super) fn tell_and(
+        &mut self,
+        events: impl IntoIterator<Item = Event>,
+        saved: impl FnOnce(&mut Engine),
+    ) {
+        let actions = self.fleet.handle_all(now(), events);
         let is_save = |action: &Action| matches!(action, Action::Changed { .. });
         let first = actions.iter().take_while(|action| is_save(action)).count();
         let mut actions = actions.into_iter();

@@ -299,23 +299,30 @@ impl Engine {
             };
             commands.extend(command.map(|command| (id.clone(), command)));
         }
-        for (id, command) in commands {
+        for (id, command) in &commands {
             tracing::info!("{id}: catching up: {command:?}");
-            self.obey(id, command);
         }
+        self.obey(commands);
     }
 
-    /// Carries out a command; from now on the instance has heard all that the operator wants of it.
-    pub(super) fn obey(&mut self, id: ServiceId, command: Command) {
-        let asked = self.desired.wish(&id).map(|wish| wish.asked);
-        if let (Some(instance), Some(asked)) = (self.instances.get_mut(&id), asked) {
-            instance.asked = asked;
+    /// Carries out commands; from now on the instances have heard all that the operator wants of them.
+    pub(super) fn obey(&mut self, commands: Vec<(ServiceId, Command)>) {
+        let ids: Vec<ServiceId> = commands.iter().map(|(id, _)| id.clone()).collect();
+        for id in &ids {
+            let asked = self.desired.wish(id).map(|wish| wish.asked);
+            if let (Some(instance), Some(asked)) = (self.instances.get_mut(id), asked) {
+                instance.asked = asked;
+            }
         }
-        self.tell(Event::Command {
-            id: id.clone(),
-            command,
-        });
-        self.save_record(&id);
+        let events = commands.into_iter();
+        self.tell_all(
+            events
+                .map(|(id, command)| Event::Command { id, command })
+                .collect(),
+        );
+        for id in &ids {
+            self.save_record(id);
+        }
     }
 
     /// Whether an instance runs from another definition than the one that is wanted.

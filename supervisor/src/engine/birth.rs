@@ -377,6 +377,7 @@ fn watch_keeper(keeper: i32, inbox: &Inbox) -> Result<(), String> {
             // Readable or an error: in both cases there is no keeper to rely on.
             let _ = watched.readable().await;
         }
+        // The engine ends only with the process.
         let _ = inbox.send(Message::KeeperGone).await;
     });
     Ok(())

@@ -1,8 +1,5 @@
 //! Carrying out what is on disk by now, and answering those who asked for it.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
-
 use supervisor_core::{Command, Event, Name, RunId, ServiceId, State, Want};
 use supervisor_protocol::{Act, Done, FailureKind, Outcome, Reply, Selected};
 
@@ -24,10 +21,6 @@ impl Engine {
     ) {
         let ticket = self.waiters.ticket(replies, on.len());
         let mut commands = Vec::new();
-        let mut on: Vec<&(ServiceId, RunId)> = on.iter().collect();
-        // Whoever is told first is asked first: what comes after others stops before them.
-        let mut ranks = BTreeMap::new();
-        on.sort_by_cached_key(|(id, _)| Reverse(self.rank(&id.app, &mut ranks)));
         for (id, seen) in on {
             let Some(service) = self.fleet.get(id) else {
                 self.answer_now(ticket, id, Done::Deleted);
@@ -73,29 +66,10 @@ impl Engine {
             self.wait_for(ticket, id, goal, run, wait);
             commands.extend(command.map(|command| (id.clone(), command)));
         }
-        for (id, command) in commands {
+        for (id, command) in &commands {
             tracing::info!("{id}: {command:?}, as asked");
-            self.obey(id, command);
         }
-    }
-
-    /// How many others stand in a row before this app, by `after`. `ranks` has those that are known.
-    fn rank(&self, app: &Name, ranks: &mut BTreeMap<Name, usize>) -> usize {
-        if let Some(rank) = ranks.get(app) {
-            return *rank;
-        }
-        // A circle is refused by the plan; this is only so that none could hang the engine.
-        ranks.insert(app.clone(), 0);
-        let after = self
-            .desired
-            .apps
-            .get(app)
-            .map(|entry| &entry.app.policy.after);
-        let before = after.into_iter().flatten();
-        let rank = before.map(|name| 1 + self.rank(name, ranks)).max();
-        let rank = rank.unwrap_or(0);
-        ranks.insert(app.clone(), rank);
-        rank
+        self.obey(commands);
     }
 
     fn obstacle(&self, id: &ServiceId) -> Option<String> {
@@ -173,9 +147,7 @@ impl Engine {
                 .map_or(RunId(0), |service| service.last_run);
             self.wait_for(ticket, &id, goal, run, wait);
         }
-        for event in events {
-            self.tell(event);
-        }
+        self.tell_all(events);
     }
 
     /// Apps that are as the file wants them, and do not run all the same.

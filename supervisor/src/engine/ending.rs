@@ -104,7 +104,7 @@ impl Engine {
                     run,
                     fault: problem.fault,
                 };
-                self.tell_and(event, |engine| engine.forget_run(cell));
+                self.tell_and([event], |engine| engine.forget_run(cell));
             }
         }
     }
@@ -327,7 +327,7 @@ impl Engine {
         let reason = exit.reason.clone();
         self.set_last_exit(&id, exit);
         // The log comes last: its thread must not be in the way of the next start.
-        self.tell_and(event, |engine| engine.forget_run(cell));
+        self.tell_and([event], |engine| engine.forget_run(cell));
         tracing::info!("{id}: run {} {reason}", run.0);
     }
 
