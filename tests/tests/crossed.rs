@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use supervisor_tests::{Home, Rng, proc, testapp, wait_until};
@@ -26,15 +26,13 @@ fn programs_that_cannot_be_executed_while_engines_die() {
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(&script, mode).expect("our own file");
     let app = |n: u32| {
-        format!(
-            "[app.bad{n}]\ncommand = [{script:?}]\n[app.bad{n}.restart]\nmax_delay = \"100ms\"\n"
-        )
+        format!("[app.bad{n}]\ncommand = [{script:?}]\n[app.bad{n}.restart]\nmax_delay = \"5ms\"\n")
     };
     home.write("supervisor.toml", &(0..20).map(app).collect::<String>());
     home.ctl(&["up", "--no-wait"]).ok();
     let keeper = answers(&home).0;
     let mut rng = Rng::new(5);
-    for _ in 0..15 {
+    for _ in 0..40 {
         thread::sleep(Duration::from_millis(rng.within(5..40)));
         if let Some(engine) = proc::engine_of(keeper) {
             proc::kill(engine, Signal::SIGKILL);
@@ -60,19 +58,21 @@ fn a_keeper_that_dies_while_an_engine_is_born() {
         .collect();
     home.up(&text).ok();
     let pids: Vec<i32> = (0..8).map(|n| home.pid(&format!("app{n}"))).collect();
-    for wait_ms in [1, 2, 3, 4, 6, 8, 12, 20] {
+    for wait_us in (0..6_000).step_by(300) {
         let (keeper, engine) = answers(&home);
         proc::kill(engine, Signal::SIGKILL);
         // The next engine is there, and not far.
-        wait_until("the next engine", SOON, || {
-            proc::engine_of(keeper).filter(|&next| next != engine)
-        });
-        thread::sleep(Duration::from_millis(wait_ms));
+        // Without a pause between two looks: it is ready within some milliseconds.
+        let patience = Instant::now() + SOON;
+        while proc::engine_of(keeper).is_none_or(|next| next == engine) {
+            assert!(Instant::now() < patience, "no next engine");
+        }
+        thread::sleep(Duration::from_micros(wait_us));
         proc::kill(keeper, Signal::SIGKILL);
         home.wait_gone(keeper);
         answers(&home);
         for (n, &pid) in pids.iter().enumerate() {
-            assert_eq!(home.pid(&format!("app{n}")), pid, "after {wait_ms} ms");
+            assert_eq!(home.pid(&format!("app{n}")), pid, "after {wait_us} µs");
         }
     }
 }
