@@ -127,7 +127,7 @@ pub enum Command {
     Start,
     /// Down.
     Stop,
-    /// Down and up again; up, where it was down.
+    /// Down and up again; up, where it was down. Dependents that are not to go down themselves stay up.
     Restart,
     /// The new one beside the old one, then the old one away; where nothing runs yet, the same as `Restart`.
     Reload,

@@ -1,34 +1,38 @@
-//! All services: who is told what, and who may start or stop when.
+//! All services: what is told of them, and what there is to know of them.
 //!
-//! Owns the order between services. An event is noted in the record it is about; then one pass over
-//! the fleet settles it: what time asks for, what the gates let start, what they let stop. What a
-//! single service makes of it is left to `machine`, news of runs to `news`.
+//! Owns the records, and the two ways to change one, `act` and `put`, which keep the index and the
+//! list of what is to be settled. What a single service makes of an event is left to `machine` and
+//! `news`, the order between services to `settle`.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use crate::index::{Index, Place};
 use crate::machine::Turn;
 use crate::news::News;
-use crate::{
-    Action, Event, Name, Phase, Policy, RunId, Service, ServiceId, State, Time, Wait, Want,
-};
+use crate::{Action, Event, Phase, Policy, RunId, Service, ServiceId, State, Time, Wait, Want};
 
 /// All services with their policies. Ordered by name, so that a replay gives the same actions in the same order.
 #[derive(Clone, Debug, Default)]
 pub struct Fleet {
-    entries: BTreeMap<ServiceId, Entry>,
-    shutting_down: bool,
+    pub(crate) entries: BTreeMap<ServiceId, Entry>,
+    pub(crate) index: Index,
+    /// Those that were touched and not settled since. The others are as they should be.
+    pub(crate) unsettled: BTreeSet<ServiceId>,
+    pub(crate) shutting_down: bool,
     /// The newest run of any service that has left. A new service counts on from there: late
     /// news of one that had its name cannot be taken for news of its own.
     departed: RunId,
 }
 
 #[derive(Clone, Debug)]
-struct Entry {
-    policy: Policy,
-    service: Service,
+pub(crate) struct Entry {
+    pub policy: Policy,
+    pub service: Service,
     /// The record as the engine last heard of it.
     told: Option<Service>,
+    /// Where the index has it.
+    place: Option<Place>,
 }
 
 impl Fleet {
@@ -48,8 +52,8 @@ impl Fleet {
     }
 
     /// The same for what is told in one breath: the order between services is kept as if all of it
-    /// had come at once. Told one by one, what is to stop later could be asked before it is known
-    /// that what comes after it is to stop, too.
+    /// had come at once. Told one by one, what is to stop or restart later could be asked before it
+    /// is known that what comes after it is to go down, too.
     #[must_use]
     pub fn handle_all(
         &mut self,
@@ -61,24 +65,16 @@ impl Fleet {
             self.note(now, event, &mut done);
         }
         self.settle(now, &mut done);
-        let removed = self.part();
-        let changed = self
-            .entries
-            .iter_mut()
-            .filter_map(|(id, entry)| entry.tell().then(|| Action::Changed { id: id.clone() }));
-        let mut actions: Vec<Action> = changed.collect();
+        let (mut actions, mut removed) = self.tell();
         actions.append(&mut done);
-        actions.extend(removed);
+        actions.append(&mut removed);
         actions
     }
 
     /// When to send the next [`Event::Tick`].
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        self.entries
-            .values()
-            .filter_map(|entry| entry.service.deadline())
-            .min()
+        self.index.next_deadline()
     }
 
     /// One service.
@@ -101,14 +97,7 @@ impl Fleet {
     /// Puts back a service as an earlier engine left it. All of them first; then [`Event::ShutDown`],
     /// if that was under way; then what happened meanwhile; then [`Event::Resume`].
     pub fn restore(&mut self, id: ServiceId, policy: Policy, service: Service) {
-        self.entries.insert(
-            id,
-            Entry {
-                policy,
-                service,
-                told: Some(service),
-            },
-        );
+        self.put(id, policy, service, Some(service));
     }
 
     /// Which dependencies a service that is to start still waits for. An app that does not exist
@@ -116,15 +105,8 @@ impl Fleet {
     #[must_use]
     pub fn blockers(&self, id: &ServiceId) -> Vec<ServiceId> {
         let due = self.entries.get(id).filter(|entry| entry.is_due());
-        due.map(|entry| {
-            entry
-                .policy
-                .after
-                .iter()
-                .flat_map(|app| self.missing(app))
-                .collect()
-        })
-        .unwrap_or_default()
+        let after = due.map(|entry| &entry.policy.after).into_iter().flatten();
+        after.flat_map(|app| self.missing(app)).collect()
     }
 
     /// Whether it was shut down and nothing is alive any more.
@@ -139,23 +121,16 @@ impl Fleet {
     fn note(&mut self, now: Time, event: Event, out: &mut Vec<Action>) {
         match event {
             Event::Define { id, policy, want } => self.define(now, id, policy, want),
-            Event::ShutDown => self.shutting_down = true,
-            Event::Resume => {
-                for (id, entry) in &mut self.entries {
-                    entry.turn(now, self.shutting_down, id, out).resume();
-                }
+            Event::ShutDown => {
+                self.shutting_down = true;
+                self.act_on_all(now, out, |_| {});
             }
+            Event::Resume => self.act_on_all(now, out, |mut turn| turn.resume()),
             Event::Tick => {}
             Event::Command { id, command } => {
-                if let Some(mut turn) = self.turn(now, &id, out) {
-                    turn.command(command);
-                }
+                self.act(now, &id, out, |mut turn| turn.command(command));
             }
-            Event::Due { id } => {
-                if let Some(mut turn) = self.turn(now, &id, out) {
-                    turn.due();
-                }
-            }
+            Event::Due { id } => self.act(now, &id, out, |mut turn| turn.due()),
             Event::Spawned { id, run } => self.news(now, &id, run, &News::Spawned, out),
             Event::SpawnFailed { id, run, fault } => {
                 self.news(now, &id, run, &News::SpawnFailed(fault), out);
@@ -172,133 +147,90 @@ impl Fleet {
     }
 
     fn define(&mut self, now: Time, id: ServiceId, policy: Policy, want: Want) {
-        if let Some(entry) = self.entries.get_mut(&id) {
-            entry.policy = policy;
-            if entry.service.remove {
-                entry.service.remove = false;
-                entry.service.want = want;
+        let (service, told) = match self.entries.get(&id) {
+            None => (Service::new(now, want, self.departed), None),
+            Some(Entry { service, told, .. }) if service.remove => {
+                let (remove, service) = (false, *service);
+                (
+                    Service {
+                        want,
+                        remove,
+                        ..service
+                    },
+                    *told,
+                )
             }
-        } else {
-            let service = Service::new(now, want, self.departed);
-            self.entries.insert(
-                id,
-                Entry {
-                    policy,
-                    service,
-                    told: None,
-                },
-            );
-        }
+            Some(entry) => (entry.service, entry.told),
+        };
+        self.put(id, policy, service, told);
     }
 
     fn news(&mut self, now: Time, id: &ServiceId, run: RunId, news: &News, out: &mut Vec<Action>) {
-        if let Some(mut turn) = self.turn(now, id, out) {
-            turn.news(run, news);
-        }
-    }
-
-    fn turn<'a>(
-        &'a mut self,
-        now: Time,
-        id: &'a ServiceId,
-        out: &'a mut Vec<Action>,
-    ) -> Option<Turn<'a>> {
-        let closing = self.shutting_down;
-        Some(self.entries.get_mut(id)?.turn(now, closing, id, out))
+        self.act(now, id, out, |mut turn| turn.news(run, news));
     }
 }
 
-/// Settling. One pass is enough: nothing that it starts or stops opens a gate before there is news of it.
+/// Changing records.
 impl Fleet {
-    fn settle(&mut self, now: Time, out: &mut Vec<Action>) {
-        for (id, entry) in &mut self.entries {
-            entry.turn(now, self.shutting_down, id, out).ripen();
+    /// A new service, or an old one with new rules.
+    fn put(&mut self, id: ServiceId, policy: Policy, service: Service, told: Option<Service>) {
+        if let Some(old) = self.entries.get_mut(&id) {
+            self.index
+                .seat(&id, &old.policy.after, &mut old.place, None);
         }
-        for id in self.startable() {
-            if let Some(mut turn) = self.turn(now, &id, out) {
-                turn.spawn();
-            }
-        }
-        for id in self.stoppable() {
-            if let Some(mut turn) = self.turn(now, &id, out) {
-                turn.bring_down();
-                // Where the time between the rungs is zero.
-                turn.ripen();
-            }
-        }
-    }
-
-    fn startable(&self) -> Vec<ServiceId> {
-        let due = self.entries.iter().filter(|(_, entry)| entry.is_due());
-        let open = due.filter(|(_, e)| {
-            e.policy
-                .after
-                .iter()
-                .all(|app| self.missing(app).is_empty())
-        });
-        open.map(|(id, _)| id.clone()).collect()
-    }
-
-    /// What keeps a service that names `app` in its `after` from starting.
-    fn missing(&self, app: &Name) -> Vec<ServiceId> {
-        let first = ServiceId {
-            app: app.clone(),
-            instance: 0,
+        let mut entry = Entry {
+            policy,
+            service,
+            told,
+            place: None,
         };
-        let last = ServiceId {
-            app: app.clone(),
-            instance: u32::MAX,
-        };
-        let range = self.entries.range(&first..=&last);
-        let mut instances = range.filter(|(_, entry)| !entry.service.remove).peekable();
-        if instances.peek().is_none() {
-            return [first].into();
-        }
-        let missing = instances.filter(|(_, entry)| !entry.is_met(self.shutting_down));
-        missing.map(|(id, _)| id.clone()).collect()
+        entry.seat(&id, self.shutting_down, &mut self.index);
+        self.unsettled.insert(id.clone());
+        self.entries.insert(id, entry);
     }
 
-    /// Which of those that should be down can be told so: no live one that should be down, too, comes after them.
-    fn stoppable(&self) -> Vec<ServiceId> {
-        let down: Vec<(&ServiceId, &Entry)> = self
-            .entries
-            .iter()
-            .filter(|(_, e)| e.is_going(self.shutting_down))
-            .collect();
-        let standing: Vec<&ServiceId> = down
-            .iter()
-            .filter(|(_, e)| e.service.is_standing())
-            .map(|(id, _)| *id)
-            .collect();
-        if standing.is_empty() {
-            return Vec::new();
+    /// Gives a service its turn, if it is there.
+    pub(crate) fn act(
+        &mut self,
+        now: Time,
+        id: &ServiceId,
+        out: &mut Vec<Action>,
+        act: impl FnOnce(Turn<'_>),
+    ) {
+        let closing = self.shutting_down;
+        if let Some(entry) = self.entries.get_mut(id) {
+            act(entry.turn(now, closing, id, out));
+            entry.seat(id, closing, &mut self.index);
+            self.unsettled.insert(id.clone());
         }
-        let held: BTreeSet<&Name> = down.iter().flat_map(|(_, e)| &e.policy.after).collect();
-        let free: Vec<ServiceId> = standing
-            .iter()
-            .filter(|id| !held.contains(&id.app))
-            .map(|id| (*id).clone())
-            .collect();
-        if free.is_empty() && standing.len() == down.len() {
-            // Each of them waits for another one: a circle. The first by name breaks it.
-            return standing.into_iter().take(1).cloned().collect();
-        }
-        free
     }
 
-    /// Lets go of those that are to leave and have nothing alive.
-    fn part(&mut self) -> Vec<Action> {
-        let mut removed = Vec::new();
-        let departed = &mut self.departed;
-        self.entries.retain(|id, Entry { service, .. }| {
-            let stays = !service.remove || service.is_alive();
-            if !stays {
-                *departed = service.last_run.max(*departed);
-                removed.push(Action::Removed { id: id.clone() });
+    fn act_on_all(&mut self, now: Time, out: &mut Vec<Action>, act: impl Fn(Turn<'_>)) {
+        let all: Vec<ServiceId> = self.entries.keys().cloned().collect();
+        for id in all {
+            self.act(now, &id, out, &act);
+        }
+    }
+
+    /// Who has changed and who has left, among those that were touched. Now they are settled.
+    fn tell(&mut self) -> (Vec<Action>, Vec<Action>) {
+        let (mut changed, mut removed) = (Vec::new(), Vec::new());
+        for id in core::mem::take(&mut self.unsettled) {
+            let Some(entry) = self.entries.get_mut(&id) else {
+                continue;
+            };
+            let service = entry.service;
+            if service.remove && !service.is_alive() {
+                self.index
+                    .seat(&id, &entry.policy.after, &mut entry.place, None);
+                self.entries.remove(&id);
+                self.departed = service.last_run.max(self.departed);
+                removed.push(Action::Removed { id });
+            } else if entry.told.replace(service) != Some(service) {
+                changed.push(Action::Changed { id });
             }
-            stays
-        });
-        removed
+        }
+        (changed, removed)
     }
 }
 
@@ -320,21 +252,25 @@ impl Entry {
         }
     }
 
+    fn seat(&mut self, id: &ServiceId, closing: bool, index: &mut Index) {
+        let place = Place {
+            deadline: self.service.deadline(),
+            going: self.service.is_alive() && !self.service.may_stay(closing),
+            standing: self.service.is_standing(),
+        };
+        index.seat(id, &self.policy.after, &mut self.place, Some(place));
+    }
+
     /// It is to start and only the gate can keep it from that.
-    fn is_due(&self) -> bool {
+    pub fn is_due(&self) -> bool {
         self.service.phase == Phase::Waiting(Wait::Dependencies)
     }
 
-    /// It is alive and should not be.
-    fn is_going(&self, closing: bool) -> bool {
-        self.service.is_alive() && !self.service.should_run(closing)
-    }
-
     /// Those that come after it may start.
-    fn is_met(&self, closing: bool) -> bool {
+    pub fn is_met(&self, closing: bool) -> bool {
         match self.service.state() {
             State::Completed => self.service.phase != Phase::Completed { success: false },
-            State::Running => self.service.should_run(closing),
+            State::Running => self.service.may_stay(closing),
             State::Stopped
             | State::Waiting
             | State::Starting
@@ -342,12 +278,5 @@ impl Entry {
             | State::Backoff
             | State::Errored => false,
         }
-    }
-
-    /// Whether there is something about its record that the engine has not heard yet.
-    fn tell(&mut self) -> bool {
-        let news = self.told != Some(self.service);
-        self.told = Some(self.service);
-        news
     }
 }

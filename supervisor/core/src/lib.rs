@@ -12,13 +12,20 @@
 //! what its dependencies let start and stops what its dependents let stop. So there is one way up
 //! and one way down, whoever asked, and no combination of commands has a path of its own.
 //!
+//! The pass looks at what was touched, at what is due, and at whom these let start or stop: all
+//! others are settled. So an event costs the same in a fleet of two and of two thousand; that the
+//! pass comes to the same as one over the whole fleet is the promise of `tests/incremental.rs`.
+//!
 //! - **Up:** whatever should start is put into `Waiting(Dependencies)`; it is spawned once every instance of
 //!   every app in its `after` is ready (running, and ready where it has readiness) or has
 //!   completed. Then `Spawning` → `Starting` (only with readiness) → `Running`.
 //! - **Down:** a run steps on the [`Ladder`]: asked, killed after its timeout, killed again every 5 s. A run
 //!   that is still being spawned has nobody to ask; it is asked as soon as it exists. [`Then`]
-//!   says what its exit will mean. What is to stay down is asked only when every live service that
-//!   comes after it, and is to stay down too, is gone. A restart waits for nobody and disturbs nobody.
+//!   says what its exit will mean. What is to go down, for good or for a restart, is asked only when every
+//!   live service that comes after it, and is to go down too, is gone. Those that are to stay up are
+//!   neither waited for nor disturbed. In a circle the first by name goes first.
+//! - **A restart** is owed until the next run begins, whatever ends the one before it. While it is owed,
+//!   nothing that comes after the service starts: a chain goes down from its end and up from its beginning.
 //! - **An exit that nobody asked for** is judged by the restart policy: back-off, errored, completed,
 //!   or the next date. *Quick* means: before the run had been running (and ready, where readiness is set) for
 //!   `stable_after`. A run that was not ready in time is a quick failure.
@@ -36,11 +43,11 @@
 //! 1. `one_main_run`: a service never has two live runs, except the pair of a reload; and the record knows every live run.
 //! 2. `stale_news_is_a_tick`: news of a run that is over does what the passing of time does, and nothing else.
 //! 3. `nothing_is_stuck`: what is wanted up is alive, or waits for a moment, a date or a named dependency, or has ended for good.
-//! 4. `what_is_unwanted_goes_down`: a live run that is not wanted was told to stop, or a live dependent that is not wanted either is named.
+//! 4. `what_is_unwanted_goes_down`: a live run that is not wanted, or is to be restarted, was told to stop, or a live dependent is named that is to go down too.
 //! 5. `deadlines_lie_ahead`: after an event, the next deadline is later than the event.
 //! 6. `backoff_keeps_to_the_table`: a wait is what the table says for that many quick exits in a row.
 //! 7. `dependencies_start_first`: nothing is spawned before what it comes after is ready.
-//! 8. `dependents_stop_first`: nothing is asked to stay down while a live dependent is to stay down too.
+//! 8. `dependents_stop_first`: nothing is asked to stop, for good or for a restart, while a live dependent is to go down too.
 //! 9. `changes_are_told_once_and_first`: `Changed` names exactly the records that differ, once, before all other actions.
 //! 10. `settled_is_settled`: the same moment again changes nothing.
 //! 11. `replays_are_exact`: the same history gives the same actions.
@@ -56,6 +63,7 @@ extern crate alloc;
 mod backoff;
 mod event;
 mod fleet;
+mod index;
 mod ladder;
 mod machine;
 mod name;
@@ -63,6 +71,7 @@ mod news;
 mod policy;
 mod reload;
 mod service;
+mod settle;
 mod state;
 mod time;
 

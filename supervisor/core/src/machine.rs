@@ -45,7 +45,10 @@ impl Turn<'_> {
             Command::Restart => self.restart(),
             Command::Reload => self.reload(),
             Command::Stop => self.stop(),
-            Command::Remove => self.service.remove = true,
+            Command::Remove => {
+                self.service.remove = true;
+                self.service.restart = false;
+            }
             Command::Reset => {
                 self.service.failures = 0;
                 self.service.restarts = 0;
@@ -67,12 +70,14 @@ impl Turn<'_> {
     pub fn restart(&mut self) {
         self.start();
         self.service.failures = 0;
-        self.bring_down();
+        // What runs is brought down as soon as those of its dependents are gone that go down, too.
+        self.service.restart = self.service.is_alive();
     }
 
     fn stop(&mut self) {
         self.service.want = Want::Down;
         self.service.reload = false;
+        self.service.restart = false;
         if let Phase::Stopping { then, .. } = &mut self.service.phase {
             *then = Then::Settle;
         } else if self.service.phase.run().is_none() {
@@ -222,6 +227,8 @@ impl Turn<'_> {
     /// Does what time and what is wanted ask for, as far as no gate can forbid it.
     pub fn ripen(&mut self) {
         self.ripen_idle();
+        // First: it may make another run the main one.
+        self.ripen_rising();
         self.ripen_live();
         self.ripen_beside();
     }
@@ -275,7 +282,8 @@ impl Turn<'_> {
     /// The start gate is open.
     pub fn spawn(&mut self) {
         let run = self.next_run();
-        // Whatever a reload was asked for, this run has it.
+        // Whatever a restart or a reload was asked for, this run has it.
+        self.service.restart = false;
         self.service.reload = false;
         self.enter(Phase::Spawning { run });
     }
@@ -354,8 +362,8 @@ impl Turn<'_> {
             return;
         }
         match verdict {
-            Some(verdict) if self.up() => self.judge(verdict),
-            // If it is not wanted, `ripen` makes it stopped.
+            Some(verdict) if self.service.may_stay(self.closing) => self.judge(verdict),
+            // It was to go down anyway. If it is not wanted, `ripen` makes it stopped.
             Some(_) | None => self.request(),
         }
     }

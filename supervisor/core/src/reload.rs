@@ -107,20 +107,23 @@ impl Turn<'_> {
         true
     }
 
-    pub fn ripen_beside(&mut self) {
-        let free = self.is_running() && self.service.beside.is_none();
-        if self.service.reload && self.up() && free {
-            self.service.reload = false;
-            self.service.beside = Some(Beside::Spawning {
-                run: self.next_run(),
-            });
-        }
+    pub fn ripen_rising(&mut self) {
         if let Some(Beside::Starting { ready_by, .. }) = self.service.beside {
             if self.policy.ready.is_none() {
                 self.beside_ready();
             } else if ready_by <= self.now {
                 self.drop_rising();
             }
+        }
+    }
+
+    pub fn ripen_beside(&mut self) {
+        let free = self.is_running() && self.service.beside.is_none();
+        if self.service.reload && self.service.may_stay(self.closing) && free {
+            self.service.reload = false;
+            self.service.beside = Some(Beside::Spawning {
+                run: self.next_run(),
+            });
         }
         if let Some(Beside::Falling(mut ladder)) = self.service.beside {
             self.climb(&mut ladder);

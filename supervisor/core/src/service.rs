@@ -17,6 +17,8 @@ pub struct Service {
     pub remove: bool,
     /// A reload was asked for and has not begun yet.
     pub reload: bool,
+    /// A restart was asked for while something of it ran, and the next run has not begun yet.
+    pub restart: bool,
     /// What its main run is doing.
     pub phase: Phase,
     /// When that began. From exec on it stands still until the run is told to stop, so that it gives the uptime.
@@ -233,6 +235,7 @@ impl Service {
             want,
             remove: false,
             reload: false,
+            restart: false,
             phase: Phase::Stopped,
             since: now,
             beside: None,
@@ -320,6 +323,11 @@ impl Service {
     /// Whether it should run, all things considered.
     pub(crate) fn should_run(&self, closing: bool) -> bool {
         self.want == Want::Up && !self.remove && !closing
+    }
+
+    /// Whether what runs of it should go on, all things considered.
+    pub(crate) fn may_stay(&self, closing: bool) -> bool {
+        self.should_run(closing) && !self.restart
     }
 
     /// Whether a run of it has not been told to stop.

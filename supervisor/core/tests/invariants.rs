@@ -101,13 +101,18 @@ proptest! {
     #[test]
     fn what_is_unwanted_goes_down(history in histories()) {
         walk(&history, |step| {
-            for (id, service) in step.after.iter().filter(|(_, service)| !step.up(service)) {
+            for (id, service) in step.after.iter().filter(|(_, service)| !step.stays(service)) {
                 let standing = match service.phase {
                     Phase::Spawning { .. } | Phase::Starting { .. } | Phase::Running { .. } => true,
-                    Phase::Waiting(_) | Phase::Backoff { .. } => {
+                    Phase::Waiting(_) | Phase::Backoff { .. } if !step.up(service) => {
                         return Err(TestCaseError::fail(format!("{id} waits: {service:?}")));
                     }
-                    Phase::Stopped | Phase::Stopping { .. } | Phase::Errored | Phase::Completed { .. } => {
+                    Phase::Waiting(_)
+                    | Phase::Backoff { .. }
+                    | Phase::Stopped
+                    | Phase::Stopping { .. }
+                    | Phase::Errored
+                    | Phase::Completed { .. } => {
                         service.runs().any(|(_, role)| role == Role::Rising)
                     }
                 };
@@ -166,7 +171,7 @@ proptest! {
                 for app in &step.after.policy(id).expect("each has one").after {
                     let dependency = ServiceId { app: app.clone(), instance: 0 };
                     let dependency = step.after.get(&dependency).expect("it must exist");
-                    let up = dependency.state() == State::Running && step.up(dependency);
+                    let up = dependency.state() == State::Running && step.stays(dependency);
                     prop_assert!(up || dependency.state() == State::Completed, "{:?}", dependency);
                 }
             }
@@ -177,7 +182,7 @@ proptest! {
     #[test]
     fn dependents_stop_first(history in histories()) {
         walk(&history, |step| {
-            for (id, service) in step.after.iter().filter(|(_, service)| !step.up(service)) {
+            for (id, service) in step.after.iter().filter(|(_, service)| !step.stays(service)) {
                 let told = |s: &Service| matches!(s.phase, Phase::Stopping { then: Then::Settle, .. });
                 let before = step.before.get(id).is_some_and(told);
                 let failed = step.before.get(id).is_some_and(|s| {
@@ -323,7 +328,7 @@ proptest! {
     fn the_model_agrees(history in histories()) {
         let mut model = Model::default();
         walk(&history, |step| {
-            let agrees = model.agree(step.now, step.event, step.after, step.actions);
+            let agrees = model.agree(step.now, std::slice::from_ref(step.event), step.after, step.actions);
             prop_assert!(agrees.is_ok(), "at {:?} {:?}\n{}", step.now, step.event, agrees.unwrap_err());
             Ok(())
         })?;

@@ -64,7 +64,7 @@ fn phases() -> impl Strategy<Value = Phase> {
 prop_compose! {
     /// Any record at all, also such as no history leads to.
     fn records()(
-        up: bool, remove: bool, reload: bool, phase in phases(), since in times(),
+        up: bool, remove: bool, reload: bool, restart: bool, phase in phases(), since in times(),
         beside in prop::option::of(prop_oneof![
             runs().prop_map(|run| Beside::Spawning { run }),
             (runs(), times(), times())
@@ -76,7 +76,7 @@ prop_compose! {
         last_run in runs(),
     ) -> Service {
         let want = if up { Want::Up } else { Want::Down };
-        Service { want, remove, reload, phase, since, beside, failures, restarts, last_run }
+        Service { want, remove, reload, restart, phase, since, beside, failures, restarts, last_run }
     }
 }
 
@@ -200,6 +200,9 @@ fn histories_reach_everything() {
                     Some(beside) => format!("{:?}", beside.role()),
                 };
                 reached.insert(format!("{} {}", word(after), beside(after)));
+                if after.restart {
+                    reached.insert(format!("restart owed, {}", word(after)));
+                }
                 if let Some(before) = step.before.get(id) {
                     reached.insert(format!("from {} to {}", beside(before), beside(after)));
                 }
@@ -215,6 +218,12 @@ fn histories_reach_everything() {
     ] {
         expected.push(format!("{phase} alone"));
         expected.push(format!("{phase} Falling"));
+    }
+    for phase in ["Waiting", "Spawning", "Starting", "Running"] {
+        expected.push(format!("restart owed, {phase}"));
+    }
+    for failed in [false, true] {
+        expected.push(format!("restart owed, stopping Some(Ask) failed {failed}"));
     }
     expected.push("Completed alone".to_owned());
     expected.push("Running Rising".to_owned());

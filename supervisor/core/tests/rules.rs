@@ -167,48 +167,6 @@ fn an_instance_that_is_leaving_is_not_waited_for() {
 }
 
 #[test]
-fn dependents_go_first_and_alone_where_only_they_were_told() {
-    let after = |app| Policy {
-        after: vec![name(app)],
-        ..policy()
-    };
-    let mut fleet = fleet(vec![
-        (0, define("db", policy())),
-        (0, define("web", after("db"))),
-        (0, spawned("db", 1)),
-        (0, spawned("web", 1)),
-    ]);
-    let mut alone = fleet.clone();
-    let actions = alone.handle(secs(1), command("db", Command::Stop));
-    assert_eq!(show_actions(&actions), "unprobe 1, ask 1");
-    assert_eq!(get(&alone, "web").state(), State::Running);
-
-    let asked = |actions: Vec<Action>| {
-        let asked = actions.into_iter().filter_map(|action| match action {
-            Action::Signal {
-                id,
-                rung: Rung::Ask,
-                ..
-            } => Some(id),
-            _ => None,
-        });
-        asked.collect::<Vec<_>>()
-    };
-    assert_eq!(asked(fleet.handle(secs(1), Event::ShutDown)), [id("web")]);
-    assert!(!fleet.is_down());
-    let actions = fleet.handle(secs(2), exited("web", 1, Exit::Code(0)));
-    assert_eq!(asked(actions), [id("db")]);
-    drop(fleet.handle(secs(3), exited("db", 1, Exit::Code(0))));
-    assert!(fleet.is_down());
-    assert_eq!(get(&fleet, "db").durable_want(), Want::Up);
-    assert_eq!(
-        fleet.handle(secs(4), command("db", Command::Start)),
-        [],
-        "not while it goes down"
-    );
-}
-
-#[test]
 fn an_end_that_nobody_asked_for_is_the_end_of_what_is_to_stop_anyway() {
     let after = Policy {
         after: vec![name("db")],
@@ -289,33 +247,29 @@ fn the_boot_policy_decides_what_is_wanted_after_a_reboot() {
 }
 
 #[test]
-fn what_is_stopped_in_one_breath_stops_in_order_whatever_its_name() {
-    for names in [["a", "b", "c"], ["c", "b", "a"]] {
-        let [first, second, third] = names;
-        let after = |name: &str| Policy {
-            after: vec![id(name).app],
-            ..policy()
-        };
-        let mut fleet = fleet(vec![
-            (0, define(first, policy())),
-            (0, spawned(first, 1)),
-            (0, define(second, after(first))),
-            (0, spawned(second, 1)),
-            (0, define(third, after(second))),
-            (0, spawned(third, 1)),
-        ]);
-        let all = names.map(|name| command(name, Command::Stop));
-        let mut actions = fleet.handle_all(secs(1), all);
-        for (at, name) in [(2, third), (3, second), (4, first)] {
-            let asked: Vec<&ServiceId> = actions
-                .iter()
-                .filter_map(|action| match action {
-                    Action::Signal { id, .. } => Some(id),
-                    _ => None,
-                })
-                .collect();
-            assert_eq!(asked, [&id(name)], "{names:?}");
-            actions = fleet.handle(secs(at), exited(name, 1, Exit::Code(0)));
-        }
-    }
+fn a_next_run_whose_readiness_nobody_asks_for_any_more_is_stable_in_its_time() {
+    let stable_after = Span(0);
+    let restart = Restart {
+        stable_after,
+        ..Restart::default()
+    };
+    let plain = Policy {
+        restart,
+        ..policy()
+    };
+    let slow = Policy {
+        ready: Some(Span::secs(30)),
+        ..plain.clone()
+    };
+    let mut fleet = fleet(vec![
+        (0, define("app", slow)),
+        (0, spawned("app", 1)),
+        (1, ready("app", 1)),
+        (2, command("app", Command::Reload)),
+        (3, spawned("app", 2)),
+    ]);
+    drop(fleet.handle(secs(4), define("app", plain)));
+    let run = RunId(2);
+    let stable_at = None;
+    assert_eq!(get(&fleet, "app").phase, Phase::Running { run, stable_at });
 }

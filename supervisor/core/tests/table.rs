@@ -17,6 +17,8 @@ struct Row {
     title: &'static str,
     policy: Policy,
     service: Service,
+    /// Somebody comes after it, is to be restarted, too, and is not gone yet.
+    held: bool,
 }
 
 fn row(title: &'static str, policy: Policy, phase: Phase) -> Row {
@@ -27,6 +29,7 @@ fn row(title: &'static str, policy: Policy, phase: Phase) -> Row {
         title,
         policy,
         service,
+        held: false,
     }
 }
 
@@ -69,6 +72,11 @@ fn rows() -> Vec<Row> {
         run: second,
         since: secs(EARLIER),
         ready_by: later,
+    };
+    let held = |mut row: Row| {
+        row.service.restart = true;
+        row.held = true;
+        row
     };
     let mut stopped = row("stopped", plain(), Phase::Stopped);
     stopped.service.want = Want::Down;
@@ -161,6 +169,16 @@ fn rows() -> Vec<Row> {
             }),
             row("reload, old one falling", slow(), running),
         ),
+        held(row(
+            "restart held up, spawning",
+            plain(),
+            Phase::Spawning { run },
+        )),
+        held(row("restart held up, running", plain(), running)),
+        held(with(
+            rising,
+            row("restart held up, next one starting", slow(), running),
+        )),
     ]
 }
 
@@ -242,10 +260,33 @@ fn events(row: &Row) -> Vec<(String, Event)> {
     events
 }
 
+/// It comes after the app and stays as it is, whatever happens to that.
+fn holder() -> (Policy, Service) {
+    let ladder = Ladder {
+        run: RunId(1),
+        step: Step::Unborn,
+    };
+    let after = Policy {
+        after: vec![name("app")],
+        ..policy()
+    };
+    let mut service = Service::new(secs(EARLIER), Want::Up, RunId(1));
+    service.phase = Phase::Stopping {
+        ladder,
+        then: Then::Settle,
+    };
+    service.restart = true;
+    (after, service)
+}
+
 /// What one event makes of a row; `None`: nothing.
 fn outcome(row: &Row, now: Time, event: Event) -> Option<String> {
     let mut fleet = Fleet::new();
     fleet.restore(id("app"), row.policy.clone(), row.service);
+    if row.held {
+        let (policy, holder) = holder();
+        fleet.restore(id("holder"), policy, holder);
+    }
     let actions = fleet.handle(now, event);
     let after = fleet.get(&id("app"));
     if actions.is_empty() && after == Some(&row.service) {

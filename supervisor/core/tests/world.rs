@@ -112,7 +112,8 @@ fn natures() -> Vec<Nature> {
     ]
 }
 
-/// A day with a restart, a reload, a stop and a date in each hour; then the shutdown.
+/// A day with restarts, of one and of two that belong together, a reload, a stop and a date in each hour;
+/// then the shutdown.
 fn day(deaths: impl FnMut() -> Option<Death> + 'static) -> World {
     let mut world = World::new(natures(), deaths);
     for hour in 1..24 {
@@ -123,6 +124,8 @@ fn day(deaths: impl FnMut() -> Option<Death> + 'static) -> World {
         world.at(at(15), command("web", Command::Restart));
         world.at(at(20), command("good", Command::Stop));
         world.at(at(25), command("good", Command::Start));
+        world.at(at(30), command("front", Command::Restart));
+        world.at(at(30), command("web", Command::Restart));
     }
     world.run(DAY);
     world
@@ -147,7 +150,13 @@ fn a_day_goes_as_the_contract_says() {
     let restarts = |app| world.fleet.get(&id(app)).expect("it is there").restarts;
     assert_eq!((born("good"), restarts("good")), (24, 0));
     assert_eq!((born("slow"), restarts("slow")), (24, 0));
-    assert_eq!((born("web"), born("front"), born("migration")), (24, 1, 1));
+    assert_eq!((born("web"), born("front"), born("migration")), (47, 24, 1));
+    for (hour, front) in (1..24).zip(&world.ended["front"]) {
+        let web = world.ended["web"][2 * hour - 1];
+        assert!(front.0 < web.0, "front goes first");
+        let (front, web) = (world.born["front"][hour], world.born["web"][2 * hour]);
+        assert!(web.after(Span(500)) < front, "and comes back last");
+    }
     assert_eq!((born("job"), born("hopeless"), born("absent")), (23, 3, 0));
     // 30 s at most, and that nearly from the start.
     for (app, each) in [("crashing", 30), ("absent", 30)] {

@@ -71,7 +71,12 @@ impl Step<'_> {
         service.want == Want::Up && !service.remove && !self.closing
     }
 
-    /// Those that come after `id`, are alive and should not be.
+    /// Whether what runs of it should go on.
+    pub fn stays(&self, service: &Service) -> bool {
+        self.up(service) && !service.restart
+    }
+
+    /// Those that come after `id`, are alive and should not stay so.
     pub fn going_dependents(&self, id: &ServiceId) -> Vec<ServiceId> {
         let comes_after = |other: &ServiceId| {
             self.after
@@ -81,7 +86,7 @@ impl Step<'_> {
         let going = self
             .after
             .iter()
-            .filter(|(_, s)| s.is_alive() && !self.up(s));
+            .filter(|(_, s)| s.is_alive() && !self.stays(s));
         going
             .filter(|(other, _)| comes_after(other))
             .map(|(other, _)| other.clone())
@@ -120,7 +125,8 @@ pub fn walk(
     Ok(fleet)
 }
 
-fn lower(fleet: &Fleet, op: &Op) -> Event {
+/// The event that a step is, now that it is known what the fleet looks like.
+pub fn lower(fleet: &Fleet, op: &Op) -> Event {
     let id = id(op.app);
     match op.what.clone() {
         What::Define(policy, want) => Event::Define { id, policy, want },
@@ -275,6 +281,9 @@ fn passages(circle: bool) -> BoxedStrategy<Vec<Op>> {
         .cloned()
         .chain([end, start, main(News::Spawned)])
         .collect();
+    let restart = move |app| op(circle, app, Pause::None, What::Command(Command::Restart));
+    let restarts = prop_oneof![Just(vec!["c", "b", "a"]), Just(vec!["b", "a"])]
+        .prop_map(move |apps| apps.into_iter().map(restart).collect());
     let led = (
         ops(circle),
         prop_oneof![Just(up), Just(swap), Just(again)],
@@ -291,7 +300,7 @@ fn passages(circle: bool) -> BoxedStrategy<Vec<Op>> {
             })
             .collect()
     });
-    prop_oneof![6 => ops(circle).prop_map(|op| vec![op]), 1 => led].boxed()
+    prop_oneof![18 => ops(circle).prop_map(|op| vec![op]), 3 => led, 1 => restarts].boxed()
 }
 
 /// A history of up to `most` passages after the definitions, with a shutdown somewhere in every third one.

@@ -17,10 +17,12 @@ pub fn name(app: &str) -> Name {
     Name::new(app).expect("a name")
 }
 
-pub fn id(app: &str) -> ServiceId {
+/// Of `app:instance`, or of the first instance of `app`.
+pub fn id(text: &str) -> ServiceId {
+    let (app, instance) = text.split_once(':').unwrap_or((text, "0"));
     ServiceId {
         app: name(app),
-        instance: 0,
+        instance: instance.parse().expect("a number"),
     }
 }
 
@@ -158,6 +160,7 @@ pub fn show(service: &Service, now: Time) -> String {
     );
     note(service.remove, "to be removed".to_owned());
     note(service.reload, "reload owed".to_owned());
+    note(service.restart, "restart owed".to_owned());
     note(
         service.failures > 0,
         format!("failures {}", service.failures),

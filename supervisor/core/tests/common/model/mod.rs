@@ -55,6 +55,8 @@ pub struct One {
     want: Want,
     leaving: bool,
     reload: bool,
+    /// What runs is to be replaced.
+    restart: bool,
     main: Option<Process>,
     /// Rises while it was told nothing, else falls.
     other: Option<Process>,
@@ -95,6 +97,11 @@ impl Process {
 impl One {
     fn up(&self, closing: bool) -> bool {
         self.want == Want::Up && !self.leaving && !closing
+    }
+
+    /// What runs of it, if anything, may go on.
+    fn stays(&self, closing: bool) -> bool {
+        self.up(closing) && !self.restart
     }
 
     fn alive(&self) -> bool {
@@ -155,17 +162,19 @@ fn summary(service: &Service) -> String {
 }
 
 impl Model {
-    /// Follows one event and tells where the fleet has come to something else.
+    /// Follows what was told in one breath and tells where the fleet has come to something else.
     pub fn agree(
         &mut self,
         now: Time,
-        event: &Event,
+        events: &[Event],
         fleet: &Fleet,
         actions: &[Action],
     ) -> Result<(), String> {
         self.now = now;
         self.did.clear();
-        self.note(event, fleet);
+        for event in events {
+            self.note(event, fleet);
+        }
         self.settle();
         let ours: Vec<String> = self
             .all
@@ -211,6 +220,7 @@ impl Model {
                     want: *want,
                     leaving: true,
                     reload: false,
+                    restart: false,
                     main: None,
                     other: None,
                     idle: Idle::Off,
@@ -268,18 +278,14 @@ impl Model {
         }
         match command {
             Command::Reload if running && !one.policy.scheduled => one.reload = true,
-            Command::Restart | Command::Reload => {
-                for process in [&mut one.main, &mut one.other].into_iter().flatten() {
-                    self.tell(id, process, &one.policy);
-                }
-            }
+            Command::Restart | Command::Reload => one.restart = one.alive(),
             Command::Start => {}
             Command::Stop => {
                 one.want = Want::Down;
-                one.reload = false;
+                (one.reload, one.restart) = (false, false);
                 one.idle = Idle::Off;
             }
-            Command::Remove => one.leaving = true,
+            Command::Remove => (one.leaving, one.restart) = (true, false),
             Command::Reset => (one.failures, one.restarts) = (0, 0),
         }
         if let Some(main) = &mut one.main

@@ -158,7 +158,7 @@ impl Model {
             one.main = one.other.take();
             return;
         }
-        let Some((ran, success, quick)) = verdict.filter(|_| one.up(self.closing)) else {
+        let Some((ran, success, quick)) = verdict.filter(|_| one.stays(self.closing)) else {
             one.idle = Idle::Gate;
             return;
         };
@@ -254,7 +254,7 @@ impl Model {
                 main.stable_at = None;
                 one.failures = 0;
             }
-            if one.reload && up && one.other.is_none() {
+            if one.reload && one.stays(self.closing) && one.other.is_none() {
                 one.reload = false;
                 one.other = Some(self.spawn(id, &mut one.runs));
             }
@@ -311,13 +311,13 @@ impl Model {
                 .filter(|(id, one)| id.app == *app && !one.leaving);
             instances.clone().next().is_some()
                 && instances.all(|(_, one)| match one.state() {
-                    State::Running => one.up(closing),
+                    State::Running => one.stays(closing),
                     state => state == State::Completed && one.idle != Idle::Done(false),
                 })
         };
         let holds = |id: &ServiceId| {
             self.all.values().any(|other| {
-                other.alive() && !other.up(closing) && other.policy.after.contains(&id.app)
+                other.alive() && !other.stays(closing) && other.policy.after.contains(&id.app)
             })
         };
         let start: Vec<&ServiceId> = ids
@@ -333,14 +333,14 @@ impl Model {
             .iter()
             .filter(|id| {
                 let one = &self.all[*id];
-                one.standing() && !one.up(closing) && !holds(id)
+                one.standing() && !one.stays(closing) && !holds(id)
             })
             .collect();
         for id in start {
             let Some(mut one) = self.all.remove(id) else {
                 continue;
             };
-            one.reload = false;
+            (one.reload, one.restart) = (false, false);
             one.main = Some(self.spawn(id, &mut one.runs));
             self.all.insert(id.clone(), one);
         }
