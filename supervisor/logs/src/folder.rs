@@ -153,6 +153,29 @@ impl Folder {
         }
     }
 
+    /// Empties a log, if there is one. Only for whoever writes it: a byte that is being written at
+    /// that moment would come after a hole.
+    pub(crate) fn empty(&self, id: &StreamId) -> Result<(), LogError> {
+        let path = self.path(id);
+        let Some(folder) = self.app_folder(&id.app)? else {
+            return Ok(());
+        };
+        let flags = OFlag::O_WRONLY | common_flags();
+        let file = match openat(&folder, id.file_name().as_str(), flags, Mode::empty()) {
+            Ok(fd) => checked(fd, &path)?,
+            Err(Errno::ENOENT) => None,
+            Err(errno) => return Err(open_error(&path, errno)),
+        };
+        match file.map(|file| file.set_len(0)) {
+            Some(Err(source)) => Err(LogError::Io {
+                doing: "empty the log file",
+                path,
+                source,
+            }),
+            Some(Ok(())) | None => Ok(()),
+        }
+    }
+
     /// Whether `file` is still what its name leads to: people move and delete log files.
     pub(crate) fn is_current(&self, id: &StreamId, file: &File) -> bool {
         let (Ok(ours), Ok(named)) = (file.metadata(), self.path(id).symlink_metadata()) else {

@@ -45,6 +45,8 @@ impl Kind {
     pub const STAGING_READ: Kind = Kind(21);
     /// Its write end.
     pub const STAGING_WRITE: Kind = Kind(22);
+    /// The end of an app's standard input that `send` writes to.
+    pub const STDIN: Kind = Kind(23);
 }
 
 /// The name under which a descriptor is held.

@@ -60,6 +60,8 @@ struct Engine {
     ready: bool,
     /// Everything owed has been given, and it has been told so.
     given: bool,
+    /// It has closed the channel.
+    closed: bool,
 }
 
 struct Keeper {
@@ -204,6 +206,8 @@ impl Keeper {
                 let millis = u16::try_from(left.as_millis() + 1).unwrap_or(u16::MAX);
                 timeout = PollTimeout::from(millis);
             }
+            // Only its exit can come.
+            Some(engine) if engine.closed => {}
             Some(engine) => {
                 let mut wanted = PollFlags::empty();
                 if self.refused.is_none() {
@@ -244,11 +248,19 @@ impl Keeper {
                 return;
             };
             match received {
-                Received::Closed => return,
+                Received::Closed => return self.channel_closed(),
                 Received::Unknown => {}
                 Received::Truncated(message) => self.refused = Some(message.tag),
                 Received::Message(message, fd) => self.obey(message, fd),
             }
+        }
+    }
+
+    /// The engine has closed its end and lives on for a moment: a channel that hangs up wakes a poll
+    /// for ever, so it is not asked any more.
+    fn channel_closed(&mut self) {
+        if let Some(engine) = &mut self.engine {
+            engine.closed = true;
         }
     }
 
@@ -341,6 +353,7 @@ impl Keeper {
                     channel,
                     ready: false,
                     given: false,
+                    closed: false,
                 });
                 if self.stop_wanted {
                     self.poke(POKE_STOP);

@@ -9,9 +9,10 @@
 //! Leaves to others: cgroups. What neither shares the session nor kept the token, and whose parents are all
 //! dead, is not found: that takes a cgroup.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -73,26 +74,63 @@ impl Left {
 pub struct Table {
     stats: BTreeMap<i32, Stat>,
     children: HashMap<i32, Vec<i32>>,
+    /// By the numbers of sessions and of process groups.
+    together: HashMap<i32, Vec<i32>>,
+    /// Main processes of other runs: nobody's orphans.
+    mains: HashSet<i32>,
     tokens: RefCell<HashMap<i32, Variable>>,
+    orphans: OnceCell<HashMap<String, Vec<i32>>>,
 }
 
 impl Table {
     /// Looks.
     #[must_use]
     pub fn scan() -> Table {
+        Table::scan_knowing(HashSet::new())
+    }
+
+    /// The same, where the main processes of all runs are known: then nobody has to read their
+    /// environments.
+    #[must_use]
+    pub fn scan_knowing(mains: HashSet<i32>) -> Table {
         let stats: BTreeMap<i32, Stat> = proc::all()
             .into_iter()
             .filter_map(|pid| Some((pid, proc::stat(pid)?)))
             .collect();
         let mut children = HashMap::<i32, Vec<i32>>::new();
+        let mut together = HashMap::<i32, Vec<i32>>::new();
         for stat in stats.values() {
             children.entry(stat.ppid).or_default().push(stat.pid);
+            together.entry(stat.session).or_default().push(stat.pid);
+            if stat.pgrp != stat.session {
+                together.entry(stat.pgrp).or_default().push(stat.pid);
+            }
         }
         Table {
             stats,
             children,
+            together,
+            mains,
             tokens: RefCell::default(),
+            orphans: OnceCell::new(),
         }
+    }
+
+    /// Processes that lost their parent and came to the keeper or to whoever reaps above it, by
+    /// their tokens.
+    fn orphans_of(&self, keeper: i32, token: &str) -> &[i32] {
+        let by_token = self.orphans.get_or_init(|| {
+            let mut found = HashMap::<String, Vec<i32>>::new();
+            for &pid in self.line(keeper).flat_map(|reaper| self.below(reaper)) {
+                if !self.mains.contains(&pid)
+                    && let Variable::Is(token) = self.token(pid)
+                {
+                    found.entry(token).or_default().push(pid);
+                }
+            }
+            found
+        });
+        by_token.get(token).map_or(&[], Vec::as_slice)
     }
 
     fn below(&self, pid: i32) -> &[i32] {
@@ -145,12 +183,16 @@ impl Tree<'_> {
         }
         found.extend(
             table
-                .stats
-                .values()
+                .together
+                .get(&self.main)
+                .into_iter()
+                .flatten()
+                .filter_map(|pid| table.stats.get(pid))
                 .filter(|stat| self.shares_session(table, stat))
                 .map(|stat| stat.pid),
         );
-        found.extend(self.orphans(table));
+        let orphans = table.orphans_of(self.keeper, self.token);
+        found.extend(orphans.iter().filter(|&&pid| pid != self.main));
         found.retain(|&pid| seen.insert(pid));
         let mut next = 0;
         while let Some(&pid) = found.get(next) {
@@ -170,13 +212,10 @@ impl Tree<'_> {
         leads || self.has_token(&table.token(self.main))
     }
 
-    /// A number is not given out again while a session or group has it; but once the tree is empty, it may
+    /// For whoever is in the session or group of that number. A number is not given out again while a session or group has it; but once the tree is empty, it may
     /// name a stranger's session. So, with the main process dead, it counts only together with the token, or
     /// below the keeper and without another run's token; and not at all when a new process has the number.
     fn shares_session(&self, table: &Table, stat: &Stat) -> bool {
-        if stat.session != self.main && stat.pgrp != self.main {
-            return false;
-        }
         if self.main_alive && self.is_main(table) {
             return true;
         }
@@ -195,16 +234,6 @@ impl Tree<'_> {
         }
     }
 
-    /// Processes that lost their parent, come to the keeper or to whoever reaps above it, with our token.
-    fn orphans(&self, table: &Table) -> Vec<i32> {
-        table
-            .line(self.keeper)
-            .flat_map(|reaper| table.below(reaper))
-            .copied()
-            .filter(|&pid| pid != self.main && self.has_token(&table.token(pid)))
-            .collect()
-    }
-
     fn has_token(&self, token: &Variable) -> bool {
         matches!(token, Variable::Is(token) if token == self.token)
     }
@@ -212,11 +241,7 @@ impl Tree<'_> {
     /// What the tree uses, by this look.
     #[must_use]
     pub fn usage_in(&self, table: &Table) -> Usage {
-        let page = sysconf(SysconfVar::PAGE_SIZE)
-            .ok()
-            .flatten()
-            .and_then(|size| u64::try_from(size).ok());
-        let page = page.unwrap_or(4096);
+        let page = page_size();
         let mut usage = Usage::default();
         for stat in self
             .members_in(table)
@@ -339,6 +364,13 @@ pub fn kill_rest(tree: &Tree<'_>, deadline: Duration) -> Left {
     }
 }
 
+fn page_size() -> u64 {
+    static SIZE: OnceLock<u64> = OnceLock::new();
+    let ask = || sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
+    *SIZE.get_or_init(|| ask().map_or(4096, i64::unsigned_abs))
+}
+
 fn own_pid() -> i32 {
-    Pid::this().as_raw()
+    static OWN: OnceLock<i32> = OnceLock::new();
+    *OWN.get_or_init(|| Pid::this().as_raw())
 }

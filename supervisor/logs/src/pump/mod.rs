@@ -173,6 +173,17 @@ impl Pump {
             app: app.to_owned(),
         });
     }
+
+    /// Empties log files; those that are not there are empty. Only this thread can do that without
+    /// leaving a hole in a file that is being written. `done` is called from the pump's thread.
+    pub fn empty(
+        &self,
+        ids: Vec<StreamId>,
+        done: impl FnOnce(Result<(), LogError>) + Send + 'static,
+    ) {
+        let done = Box::new(done);
+        self.orders.give(Order::Empty { ids, done });
+    }
 }
 
 impl Drop for Pump {

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::StreamId;
+use crate::{LogError, StreamId};
 
 /// What the thread is to do.
 pub(super) enum Order {
@@ -25,6 +25,10 @@ pub(super) enum Order {
     },
     Forget {
         app: String,
+    },
+    Empty {
+        ids: Vec<StreamId>,
+        done: Box<dyn FnOnce(Result<(), LogError>) + Send>,
     },
     Stop,
 }

@@ -107,6 +107,9 @@ impl Worker {
                 } => self.attach(key, id, pipe, fresh, now),
                 Order::Finish { key } => self.finish(key, now),
                 Order::Forget { app } => self.forget(&app, now),
+                Order::Empty { ids, done } => {
+                    done(ids.iter().try_for_each(|id| self.way.folder.empty(id)));
+                }
                 Order::Stop => return ControlFlow::Break(()),
             }
         }

@@ -294,15 +294,15 @@ fn the_apps_user_can_write_to_its_pipe_again_but_nobody_can_read_there() {
         if identity.is_none() {
             launch.argv[2] = c("echo one; echo two >/dev/stdout");
         }
-        let flags = nix::fcntl::fcntl(&pipe.write, nix::fcntl::FcntlArg::F_GETFL).expect("open");
+        let flags = nix::fcntl::fcntl(&pipe.apps, nix::fcntl::FcntlArg::F_GETFL).expect("open");
         assert_eq!(flags & libc::O_ACCMODE, libc::O_WRONLY);
-        launch.stderr = nix::unistd::dup(&pipe.write).expect("dup");
-        launch.stdout = pipe.write;
+        launch.stderr = nix::unistd::dup(&pipe.apps).expect("dup");
+        launch.stdout = pipe.apps;
         launch.identity = identity;
         let (_, held) = running(spawn(&launch, &SpawnCell::default()));
         drop(launch);
         let mut text = String::new();
-        std::io::Read::read_to_string(&mut std::fs::File::from(pipe.read), &mut text)
+        std::io::Read::read_to_string(&mut std::fs::File::from(pipe.ours), &mut text)
             .expect("read");
         assert_eq!(text, "one\ntwo\n");
         until("its end", || pidfd::has_exited(&held));
