@@ -3,15 +3,19 @@
 use std::io;
 use std::process::ExitCode;
 
+use nix::errno::Errno;
+use serde::Serialize;
 use supervisor_protocol::client::{CallError, ConnectError, ReceiveError};
-use supervisor_protocol::{Failure, FailureKind, PathsError};
+use supervisor_protocol::{Failure, FailureKind, Fault, PathsError};
 
-use crate::output::Style;
+use crate::output::{self, Style};
 use crate::render::color::{Colour, paint};
-use crate::render::sanitize;
+use crate::render::text::hang;
+use crate::render::{faults, sanitize};
 
-/// How a command ended. The numbers are promised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a command ended. The numbers are promised, and so are the words in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Exit {
     /// What was asked for is so.
     Done,
@@ -46,12 +50,41 @@ impl Exit {
 pub struct CliError {
     /// Decides the exit code.
     pub exit: Exit,
+    /// Why the daemon refused, where it did.
+    pub kind: Option<FailureKind>,
     /// One sentence: what failed. Empty: nothing is said.
     pub message: String,
     /// Why, from the nearest cause to the farthest.
     pub causes: Vec<String>,
     /// What to do about it.
     pub hint: Option<String>,
+    /// All that is wrong with files, where that is what failed. They are told in place of the
+    /// message and its causes, which would say the same in fewer words.
+    pub faults: Vec<Fault>,
+}
+
+/// The object that `--json` prints in place of an answer.
+#[derive(Serialize)]
+struct Json<'a> {
+    error: JsonError<'a>,
+}
+
+#[derive(Serialize)]
+struct JsonError<'a> {
+    kind: Kind,
+    exit: u8,
+    message: &'a str,
+    causes: &'a [String],
+    hint: Option<&'a str>,
+    faults: &'a [Fault],
+}
+
+/// What the daemon calls it, otherwise what the exit code means.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Kind {
+    Failure(FailureKind),
+    Exit(Exit),
 }
 
 impl CliError {
@@ -59,9 +92,19 @@ impl CliError {
     pub fn new(exit: Exit, message: impl Into<String>) -> CliError {
         CliError {
             exit,
+            kind: None,
             message: message.into(),
             causes: Vec::new(),
             hint: None,
+            faults: Vec::new(),
+        }
+    }
+
+    /// For what the system refused: what it said is the cause, and what usually helps the hint.
+    pub fn of_system(message: impl Into<String>, error: &io::Error) -> CliError {
+        CliError {
+            hint: what_helps(error).map(str::to_owned),
+            ..CliError::new(Exit::Failed, message).cause(error.to_string())
         }
     }
 
@@ -89,43 +132,91 @@ impl CliError {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return CliError::nobody_reads();
         }
-        CliError::new(
-            Exit::Failed,
-            format!("the output cannot be written: {error}"),
-        )
+        CliError::of_system("the output cannot be written", error)
+    }
+
+    /// The same without a width.
+    #[cfg(test)]
+    pub fn render(&self, style: Style) -> String {
+        self.render_within(style, None)
     }
 
     /// The lines for standard error; nothing in them can steer a terminal.
-    pub fn render(&self, style: Style) -> String {
-        if self.message.is_empty() {
+    pub fn render_within(&self, style: Style, width: Option<usize>) -> String {
+        let mut text = String::new();
+        let message = if self.faults.is_empty() {
+            self.message.clone()
+        } else {
+            text = faults::render(&self.faults, style, width) + "\n";
+            format!("{}; nothing was changed", faults::summary(&self.faults))
+        };
+        if message.is_empty() {
             return String::new();
         }
-        let mut text = format!(
-            "{} {}\n",
-            paint(style, Colour::Red, "error:"),
-            indented(&self.message)
-        );
-        for cause in &self.causes {
-            text.push_str(&format!(
-                "  {} {}\n",
-                paint(style, Colour::Dim, "why:"),
-                indented(cause)
-            ));
+        let mut line = |indent: &str, colour, title: &str, said: &str| {
+            let title = paint(style, colour, title);
+            text.push_str(&format!("{indent}{title} {}\n", indented(said, width)));
+        };
+        line("", Colour::Red, "error:", &message);
+        if self.faults.is_empty() {
+            for cause in &self.causes {
+                line("  ", Colour::Dim, "why:", cause);
+            }
         }
         if let Some(hint) = &self.hint {
-            text.push_str(&format!(
-                "  {} {}\n",
-                paint(style, Colour::Dim, "try:"),
-                indented(hint)
-            ));
+            line("  ", Colour::Dim, "try:", hint);
         }
         text
     }
+
+    /// What `--json` prints: one object with `error`; harmless for a terminal.
+    pub fn to_json(&self) -> String {
+        let kind = self.kind.map_or(Kind::Exit(self.exit), Kind::Failure);
+        let error = JsonError {
+            kind,
+            exit: self.exit.code(),
+            message: &self.message,
+            causes: &self.causes,
+            hint: self.hint.as_deref(),
+            faults: &self.faults,
+        };
+        let text = serde_json::to_string_pretty(&Json { error });
+        let text = text.expect("text, numbers and UTF-8 paths can be written as JSON");
+        sanitize::json(&text) + "\n"
+    }
 }
 
-/// Lines after the first stand below the first.
-fn indented(text: &str) -> String {
-    sanitize::block(text).trim_end().replace('\n', "\n    ")
+/// Faults as [`CliError::render`] tells them, and how many: for a file that was only looked at.
+pub fn render_faults(found: &[Fault], style: Style, width: Option<usize>) -> String {
+    let text = faults::render(found, style, width);
+    format!("{text}\n{}\n", faults::summary(found))
+}
+
+/// Lines after the first stand below the first, wherever they come from.
+fn indented(text: &str, width: Option<usize>) -> String {
+    const INDENT: usize = 4;
+    const TITLE: usize = "error: ".len();
+    let block = sanitize::block(text);
+    let width = width.map(|width| width - (TITLE - INDENT));
+    let lines = block.trim_end().lines();
+    let lines: Vec<_> = lines.map(|line| hang(INDENT, line, width)).collect();
+    lines.join("\n    ")
+}
+
+/// What usually helps against what the system says.
+fn what_helps(error: &io::Error) -> Option<&'static str> {
+    match Errno::from_raw(error.raw_os_error()?) {
+        Errno::ENOSPC => Some("the disk is full: `df -h` and `df -i` show which; make room on it"),
+        Errno::EDQUOT => Some("the quota is used up: `quota` shows it; make room"),
+        Errno::EROFS => Some("the disk may only be read: `findmnt` shows how it is mounted"),
+        Errno::EACCES | Errno::EPERM => {
+            Some("this user may not: `namei -l PATH` shows who may; perhaps with sudo")
+        }
+        Errno::EMFILE => Some("too many open files: `ulimit -n` shows the limit and raises it"),
+        Errno::ENFILE => Some("the whole system has too many open files: `sysctl fs.file-nr`"),
+        Errno::ENOMEM => Some("there is no memory left: `free -h` shows how much is used"),
+        _ => None,
+    }
 }
 
 /// Says what is to be said and gives the exit code.
@@ -133,7 +224,8 @@ pub fn finish(result: Result<Exit, CliError>) -> ExitCode {
     let exit = match result {
         Ok(exit) => exit,
         Err(error) => {
-            eprint!("{}", error.render(Style::of_stderr()));
+            let width = output::width_of_stderr();
+            output::tell(&error.render_within(Style::of_stderr(), width));
             error.exit
         }
     };
@@ -158,9 +250,11 @@ impl From<Failure> for CliError {
         };
         CliError {
             exit,
+            kind: Some(failure.kind),
             message: failure.message,
             causes: failure.causes,
             hint,
+            faults: failure.faults,
         }
     }
 }
@@ -180,7 +274,10 @@ impl From<ConnectError> for CliError {
                 .hint("that daemon belongs to another user: `sudo supervisorctl …`"),
             ConnectError::TooLong { .. } => CliError::new(Exit::Failed, message)
                 .hint("set SUPERVISOR_HOME to a folder with a shorter path"),
-            ConnectError::Io { .. } => CliError::new(Exit::NoDaemon, message),
+            ConnectError::Io { path, source } => CliError {
+                exit: Exit::NoDaemon,
+                ..CliError::of_system(format!("cannot connect to {}", path.display()), &source)
+            },
         }
     }
 }
@@ -191,6 +288,8 @@ impl From<CallError> for CliError {
         match error {
             CallError::Connect(error) => error.into(),
             CallError::Refused(failure) => failure.into(),
+            CallError::Unknown => CliError::new(Exit::Failed, message)
+                .hint("`supervisorctl show` and `logs` may tell; then ask again"),
             CallError::Send(_) => CliError::new(Exit::Failed, message),
             CallError::Receive(ReceiveError::Silent(_)) => CliError::new(Exit::NoDaemon, message)
                 .hint("the daemon's own log may say why: `supervisor.log` in its log folder"),
@@ -213,67 +312,5 @@ impl From<PathsError> for CliError {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use supervisor_protocol::VERSION;
-
-    use super::*;
-
-    #[test]
-    fn every_kind_has_its_code_and_its_words() {
-        let failure = |kind| Failure {
-            kind,
-            message: "it failed\x1b[2J".into(),
-            causes: vec!["first".into(), "line 1\nline 2".into()],
-            hint: None,
-        };
-        let mut errors: Vec<CliError> = [
-            FailureKind::Usage,
-            FailureKind::NoSuchApp,
-            FailureKind::Invalid,
-            FailureKind::Denied,
-            FailureKind::Conflict,
-            FailureKind::Version,
-            FailureKind::Failed,
-            FailureKind::ShuttingDown,
-        ]
-        .map(|kind| failure(kind).into())
-        .into();
-        errors.push(Failure::other_version(VERSION + 1).into());
-        let path = || "/run/supervisor/supervisor.sock".into();
-        errors.push(ConnectError::NoDaemon { tried: path() }.into());
-        errors.push(ConnectError::Denied { path: path() }.into());
-        errors.push(ConnectError::TooLong { path: path() }.into());
-        let wait = Duration::from_secs(10);
-        errors.push(CallError::Receive(ReceiveError::Silent(wait)).into());
-        errors.push(
-            CallError::KeepsBreaking {
-                times: 3,
-                after: wait,
-            }
-            .into(),
-        );
-        errors.push(CallError::Receive(ReceiveError::LostDescriptors).into());
-        let text: String = errors
-            .iter()
-            .map(|error| format!("exit {}\n{}", error.exit.code(), error.render(Style::Plain)))
-            .collect();
-        insta::assert_snapshot!(text);
-    }
-
-    #[test]
-    fn a_reader_who_left_is_no_fault() {
-        let error = CliError::from_output(&io::ErrorKind::BrokenPipe.into());
-        assert_eq!(
-            (error.exit.code(), error.render(Style::Plain)),
-            (0, String::new())
-        );
-        assert_eq!(
-            CliError::from_output(&io::ErrorKind::StorageFull.into())
-                .exit
-                .code(),
-            1
-        );
-    }
-}
+#[path = "errors_tests.rs"]
+mod tests;

@@ -1,14 +1,20 @@
-//! Standard output and what it can show.
+//! Standard output and standard error, and what they can show.
 //!
 //! Owns the question whether there is a terminal, how wide it is and whether it gets colour.
-//! Promises that a reader who goes away (`… | head`) ends the command quietly.
+//! Promises that a reader who goes away (`… | head`) ends the command quietly, and that nothing
+//! that cannot be written ends it with a panic.
 
 use std::env;
+use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write as _};
-use std::os::fd::AsFd as _;
-use std::process::{Command, Stdio};
+use std::os::fd::AsFd;
+
+use terminal_size::Width;
 
 use crate::errors::CliError;
+
+/// Widths that are laid out for; a terminal that is narrower wraps.
+const WIDTHS: std::ops::RangeInclusive<usize> = 60..=250;
 
 /// Whether colour is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +27,17 @@ pub enum Style {
 
 impl Style {
     fn of(stream: &impl IsTerminal) -> Style {
-        let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-            || env::var_os("TERM").is_some_and(|value| value == "dumb");
-        if stream.is_terminal() && !refused {
+        Style::choose(stream.is_terminal(), |name| env::var_os(name))
+    }
+
+    /// `NO_COLOR` beats `CLICOLOR_FORCE` and `FORCE_COLOR`, which beat what the stream is.
+    fn choose(is_terminal: bool, variable: impl Fn(&str) -> Option<OsString>) -> Style {
+        let is = |name, text: &str| variable(name).is_some_and(|value| value == text);
+        let is_set = |name| variable(name).is_some_and(|value| !value.is_empty());
+        let is_on = |name| is_set(name) && !is(name, "0");
+        let is_forced = is_on("CLICOLOR_FORCE") || is_on("FORCE_COLOR");
+        let fits = is_terminal && !is("TERM", "dumb") && !is("CLICOLOR", "0");
+        if !is_set("NO_COLOR") && (is_forced || fits) {
             Style::Coloured
         } else {
             Style::Plain
@@ -34,6 +48,28 @@ impl Style {
     pub fn of_stderr() -> Style {
         Style::of(&io::stderr())
     }
+}
+
+/// Columns of the terminal; `None` where output is not to be cut: it goes elsewhere.
+fn width_of(stream: &(impl IsTerminal + AsFd)) -> Option<usize> {
+    if !stream.is_terminal() {
+        return None;
+    }
+    let told = env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    let asked = || terminal_size::terminal_size_of(stream).map(|(Width(width), _)| width.into());
+    let width = told.filter(|&width| width > 0).or_else(asked).unwrap_or(80);
+    Some(width.clamp(*WIDTHS.start(), *WIDTHS.end()))
+}
+
+/// Columns of standard error, where that is a terminal.
+pub fn width_of_stderr() -> Option<usize> {
+    width_of(&io::stderr())
+}
+
+/// Says something on standard error.
+pub fn tell(text: &str) {
+    // Where standard error cannot be written either, there is nobody left to tell.
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// Standard output.
@@ -74,30 +110,49 @@ impl Out {
 
     /// Columns of the terminal; `None` where output is not to be cut: it goes elsewhere.
     pub fn width(&self) -> Option<usize> {
-        if !self.stream.get_ref().is_terminal() {
-            return None;
-        }
-        let columns = env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
-        Some(
-            columns
-                .or_else(|| ask_terminal(self.stream.get_ref()))
-                .unwrap_or(80)
-                .clamp(60, 250),
-        )
+        width_of(self.stream.get_ref())
     }
 }
 
-/// The size is had by an ioctl, which only unsafe code can do; `stty` does it for us, and only
-/// where a person is looking.
-fn ask_terminal(terminal: &Stdout) -> Option<usize> {
-    let terminal = terminal.as_fd().try_clone_to_owned().ok()?;
-    let answer = Command::new("stty")
-        .arg("size")
-        .stdin(Stdio::from(terminal))
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    let text = String::from_utf8(answer.stdout).ok()?;
-    let columns: usize = text.split_whitespace().nth(1)?.parse().ok()?;
-    (columns > 0).then_some(columns)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn style(is_terminal: bool, variables: &[(&str, &str)]) -> Style {
+        Style::choose(is_terminal, |name| {
+            let found = variables.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| value.into())
+        })
+    }
+
+    #[test]
+    fn colour_goes_where_it_is_wanted() {
+        let coloured: &[(bool, &[(&str, &str)])] = &[
+            (true, &[]),
+            (true, &[("NO_COLOR", ""), ("TERM", "xterm")]),
+            (false, &[("FORCE_COLOR", "1")]),
+            (false, &[("CLICOLOR_FORCE", "1"), ("TERM", "dumb")]),
+        ];
+        for (is_terminal, variables) in coloured {
+            assert_eq!(
+                style(*is_terminal, variables),
+                Style::Coloured,
+                "{variables:?}"
+            );
+        }
+        let plain: &[(bool, &[(&str, &str)])] = &[
+            (false, &[]),
+            (true, &[("NO_COLOR", "1"), ("FORCE_COLOR", "1")]),
+            (true, &[("TERM", "dumb")]),
+            (true, &[("CLICOLOR", "0")]),
+            (false, &[("FORCE_COLOR", "0"), ("CLICOLOR_FORCE", "")]),
+        ];
+        for (is_terminal, variables) in plain {
+            assert_eq!(
+                style(*is_terminal, variables),
+                Style::Plain,
+                "{variables:?}"
+            );
+        }
+    }
 }

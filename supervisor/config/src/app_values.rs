@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::thread;
 
-use supervisor_core::{Boot, Exit, Name, RestartWhen};
+use supervisor_core::{Exit, Name};
 
 use crate::reading::Reading;
 use crate::units::{Problem, shown};
-use crate::value::{Value, some_text, table, text, texts, word};
+use crate::value::{Value, some_text, table, text, texts};
 use crate::{App, EnvFile, StopSignal};
 
 /// Variables that tell an app, and the daemon that looks for its processes, who it is.
@@ -60,7 +60,8 @@ pub(crate) fn directory(value: &Value, reading: &mut Reading) -> Option<PathBuf>
     Some(reading.folder().join(path).components().collect())
 }
 
-fn path(value: &Value, reading: &mut Reading) -> Option<String> {
+/// A path as written.
+pub(crate) fn path(value: &Value, reading: &mut Reading) -> Option<String> {
     let path = some_text(value, reading)?;
     if path == "~" || path.starts_with("~/") {
         let problem = Problem::new("\"~\" stands for nothing here, as no shell is run");
@@ -261,36 +262,4 @@ fn exit(value: &Value, reading: &mut Reading) -> Option<Exit> {
             reading,
         ),
     }
-}
-
-pub(crate) fn boot(value: &Value, reading: &mut Reading) -> Option<Boot> {
-    let words = [
-        ("always", Boot::Always),
-        ("never", Boot::Never),
-        ("last", Boot::Last),
-    ];
-    word(value, &words, reading)
-}
-
-pub(crate) fn restart_when(value: &Value, reading: &mut Reading) -> Option<RestartWhen> {
-    let words = [
-        ("always", RestartWhen::Always),
-        ("on-failure", RestartWhen::OnFailure),
-        ("never", RestartWhen::Never),
-    ];
-    word(value, &words, reading)
-}
-
-/// Whether more is asked for than an app gets anyway; so do the next two.
-pub(crate) fn stdin(value: &Value, reading: &mut Reading) -> Option<bool> {
-    word(value, &[("null", false), ("pipe", true)], reading)
-}
-
-pub(crate) fn log_format(value: &Value, reading: &mut Reading) -> Option<bool> {
-    word(value, &[("raw", false), ("timestamp", true)], reading)
-}
-
-/// With a full disk the logs wait and lose nothing.
-pub(crate) fn on_full(value: &Value, reading: &mut Reading) -> Option<bool> {
-    word(value, &[("block", false), ("drop", true)], reading)
 }

@@ -18,6 +18,19 @@ pub struct Fault {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// The line it stands on, for a marker below it. None where it could show a secret.
+    pub excerpt: Option<Excerpt>,
+}
+
+/// A line of the file, or so much of a long one as is around the place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excerpt {
+    /// At most 300 characters, none of which moves the cursor; `…` stands for what is not shown.
+    pub text: String,
+    /// Where the fault is within `text`, in characters, from 1.
+    pub column: usize,
+    /// How many characters it takes, 1 or more; it may go on below the line.
+    pub width: usize,
 }
 
 /// All that is wrong, in the order of the file. Never empty.

@@ -3,6 +3,46 @@
 
 use crate::keys::{self, Key};
 
+/// Words that have no key, and what to do instead.
+const ADVICE: &[(&str, &str)] = &[
+    (
+        "name",
+        "the name of an app stands in its header: [app.NAME]",
+    ),
+    (
+        "processname",
+        "the name of an app stands in its header: [app.NAME]",
+    ),
+    (
+        "type",
+        "leave it out: an app is whatever its command is, and stays in the foreground",
+    ),
+    (
+        "interpreter",
+        "it is the first word of command: [\"node\", \"dist/index.js\"]",
+    ),
+    (
+        "interpreterargs",
+        "they stand in command, after its first word",
+    ),
+    (
+        "nodeargs",
+        "they stand in command, after its first word: [\"node\", \"--inspect\", …]",
+    ),
+    (
+        "execstartpre",
+        "write one command that does both: [\"sh\", \"-c\", \"first && exec second\"]",
+    ),
+    (
+        "wantedby",
+        "leave it out: boot says whether it starts with the daemon",
+    ),
+    (
+        "priority",
+        "write after = [\"…\"] with the apps that must be there first",
+    ),
+];
+
 /// Words of PM2, supervisord and systemd for what has a key here.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("script", "command"),
@@ -19,6 +59,11 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("numprocs", "instances"),
     ("execmode", "instances"),
     ("autostart", "boot"),
+    ("restart", "restart.policy"),
+    ("expbackoffrestartdelay", "restart.max_delay"),
+    ("startlimitburst", "restart.max_restarts"),
+    ("unstablerestarts", "restart.max_restarts"),
+    ("successexitstatus", "restart.success"),
     ("autorestart", "restart.policy"),
     ("startretries", "restart.max_restarts"),
     ("startsecs", "restart.stable_after"),
@@ -29,35 +74,72 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("killsignal", "stop.signal"),
     ("killtimeout", "stop.timeout"),
     ("stopwaitsecs", "stop.timeout"),
+    ("timeoutstopsec", "stop.timeout"),
     ("dependson", "after"),
     ("requires", "after"),
+    ("wants", "after"),
     ("listentimeout", "ready.timeout"),
     ("waitready", "ready.notify"),
+    ("watchdogsec", "health.notify"),
     ("maxmemoryrestart", "limits.memory"),
+    ("memoryhigh", "limits.memory"),
+    ("memorymax", "limits.memory_hard"),
+    ("cpuquota", "limits.cpu"),
+    ("tasksmax", "limits.pids"),
+    ("limitnofile", "limits.nofile"),
+    ("oomscoreadjust", "limits.oom_score_adj"),
     ("cronrestart", "schedule"),
     ("cron", "schedule"),
     ("mergelogs", "logs.merge"),
     ("combinelogs", "logs.merge"),
+    ("redirectstderr", "logs.merge"),
     ("outfile", "logs.stdout"),
+    ("stdoutlogfile", "logs.stdout"),
+    ("standardoutput", "logs.stdout"),
     ("errorfile", "logs.stderr"),
+    ("errfile", "logs.stderr"),
+    ("stderrlogfile", "logs.stderr"),
+    ("standarderror", "logs.stderr"),
+    ("stdoutlogfilemaxbytes", "logs.max_size"),
+    ("stdoutlogfilebackups", "logs.keep"),
+    ("logdateformat", "logs.format"),
+    ("oncalendar", "schedule"),
+    ("envproduction", "env"),
+    ("envdevelopment", "env"),
     ("ignorewatch", "watch.ignore"),
 ];
 
 /// A level with more keys than this is not listed in a hint.
 const LISTED: usize = 12;
 
-/// The hint for `word`, which is no key of the table at `prefix` (`""`, `"restart."`).
+/// The hint for `word`, which is no key of the table at `prefix` (`""`, `"restart."`); `None` where
+/// nobody can tell what was meant.
 pub(crate) fn for_unknown<R>(word: &str, prefix: &str, keys: &[Key<R>]) -> Option<String> {
+    let plain = plain(word);
+    if let Some((_, advice)) = ADVICE.iter().find(|(theirs, _)| *theirs == plain) {
+        return Some((*advice).to_owned());
+    }
     if let Some(meant) = meant(word, prefix, keys) {
         return Some(format!("did you mean `{meant}`?"));
     }
-    if prefix.is_empty() && level("", keys::APP).contains(&word) {
-        return Some(format!(
-            "what belongs to an app stands below [app.NAME]; so does `{word}`"
-        ));
-    }
+    let of_app = self::meant(word, "", keys::APP).filter(|_| prefix.is_empty());
+    of_app.map(|ours| format!("what belongs to an app stands below [app.NAME]; so does `{ours}`"))
+}
+
+/// The keys that may stand at `prefix`, where they are few.
+pub(crate) fn listed<R>(prefix: &str, keys: &[Key<R>]) -> Option<String> {
     let known = level(prefix, keys);
     (known.len() <= LISTED).then(|| format!("the keys here are {}", known.join(", ")))
+}
+
+/// What to write in the place of a plain value for the table at `path`.
+pub(crate) fn for_table<R>(path: &str, keys: &[Key<R>]) -> String {
+    let known = level(&format!("{path}."), keys).join(", ");
+    let mut groups = keys::GROUPS.iter().chain(keys::FILE_GROUPS);
+    match groups.find(|group| group.path == path) {
+        Some(group) => format!("write {}; its keys are {known}", group.example),
+        None => format!("its keys are {known}"),
+    }
 }
 
 /// The key that was meant, as it is written at that place.
@@ -73,12 +155,19 @@ pub(crate) fn meant<R>(word: &str, prefix: &str, keys: &[Key<R>]) -> Option<Stri
     }
     let last = |path: &'static str| path.rsplit_once('.').map_or(path, |(_, last)| last);
     let flattened = |key: &&Key<R>| self::plain(key.path) == plain;
-    let misplaced = |key: &&Key<R>| last(key.path) == word;
+    let alone = self::plain(word);
+    let misplaced = |key: &&Key<R>| self::plain(last(key.path)) == alone;
     let mut found = keys
         .iter()
         .filter(flattened)
         .chain(keys.iter().filter(misplaced));
-    found.next().map(|key| key.path.to_owned())
+    let found = found.next().map(|key| key.path);
+    // Last, the words of others with a slip.
+    let near = || nearest(&plain, ELSEWHERE.iter().map(|(theirs, _)| *theirs));
+    let slip = || ELSEWHERE.iter().find(|(theirs, _)| Some(*theirs) == near());
+    let ours = |path: &&str| keys.iter().any(|key| key.path == *path);
+    let found = found.or_else(|| slip().map(|(_, path)| *path).filter(ours));
+    found.map(str::to_owned)
 }
 
 /// The closest of `known`, if it is close enough to be a slip: a third of the letters.
@@ -108,4 +197,17 @@ fn plain(word: &str) -> String {
         .filter(|c| !matches!(c, '-' | '_' | '.'))
         .map(|c| c.to_ascii_lowercase())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_others_lead_to_keys_that_there_are() {
+        for (theirs, ours) in ELSEWHERE {
+            assert_eq!(plain(theirs), *theirs);
+            assert!(keys::APP.iter().any(|key| key.path == *ours), "{ours}");
+        }
+    }
 }

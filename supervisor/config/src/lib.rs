@@ -3,30 +3,50 @@
 //! Owns the config file's keys, units and words, the env files, and the rules by which such files are
 //! trusted. Promises that a [`Config`] can be acted on without asking again, and that a faulty text
 //! gives all its faults at once, each with its place, its key and what to do. Leaves to the daemon
-//! whatever depends on the machine at that moment: users, programs, directories, other files' apps.
+//! whatever depends on the machine at that moment: users, programs, directories.
 
+mod app;
 mod app_values;
 mod changes;
+mod cross;
 mod cycle;
 mod dotenv;
+mod endpoint;
 mod environment;
 mod fault;
+mod files;
+mod form;
 mod hints;
 mod keys;
+mod limits;
 mod model;
+mod network;
 mod parse;
+mod places;
 mod reading;
+#[cfg(test)]
+mod reference;
+mod schema;
+mod secrets;
+mod shown;
 mod signal;
+mod source;
+mod times;
 mod trust;
 mod units;
 mod value;
 
-pub use changes::{Effect, changed_keys, effect, needs_restart};
+pub use changes::{Effect, KeyChange, changes};
+pub use cross::{Known, check_env_files, cross_check};
 pub use cycle::find_cycle;
+pub use endpoint::{HostPort, HttpUrl, Listen, WaitFor};
 pub use environment::environment;
-pub use fault::{Fault, Faults};
-pub use model::{App, Config, EnvFile, Origin};
+pub use fault::{Excerpt, Fault, Faults};
+pub use files::Configured;
+pub use model::{App, Config, DaemonSettings, EnvFile, LogLevel, Origin, Stdin};
 pub use parse::parse;
+pub use schema::schema;
 pub use signal::{BadSignal, StopSignal};
+pub use supervisor_core::Name;
 pub use trust::{Reader, read};
 pub use units::{Problem, duration_text, parse_duration, parse_size, size_text};

@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use supervisor_core::{Name, Policy};
 
-use crate::StopSignal;
+use crate::places::Places;
+use crate::units::Problem;
+use crate::value::Word;
+use crate::{Fault, StopSignal};
 
 /// One app. Part of the daemon's saved state: an older state lacks the newer fields, a newer one has
 /// more of them, so every field but the first three has a default and unknown ones are ignored.
@@ -38,6 +41,9 @@ pub struct App {
     /// How many run, 1..=[`App::MAX_INSTANCES`].
     #[serde(default = "one")]
     pub instances: u32,
+    /// What it reads from.
+    #[serde(default)]
+    pub stdin: Stdin,
     /// What asks it to end.
     #[serde(default)]
     pub stop_signal: StopSignal,
@@ -59,18 +65,62 @@ pub struct EnvFile {
     pub optional: bool,
 }
 
-/// Everything that one file asks for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What an app reads from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stdin {
+    /// Nothing: it is at its end from the start.
+    #[default]
+    Null,
+    /// What `send` writes.
+    Pipe,
+}
+
+/// What the daemon asks of itself. Part of its saved state, as [`App`] is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaemonSettings {
+    /// How much it writes to its own log; `None`: the file says nothing of it.
+    #[serde(default)]
+    pub log_level: Option<LogLevel>,
+}
+
+/// How much is written to the daemon's own log, from the least to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogLevel {
+    /// What failed.
+    Error,
+    /// What looks wrong, too.
+    Warn,
+    /// What was done, too.
+    Info,
+    /// Why, too.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// Everything that one file asks for. Knows where each key stands, so that what is found out later,
+/// about the machine or about other files, can be told at its place.
+#[derive(Clone, Debug, Default)]
 pub struct Config {
     /// The apps by name.
     pub apps: BTreeMap<Name, App>,
+    /// What the daemon's own file asks of the daemon.
+    pub daemon: DaemonSettings,
+    pub(crate) places: Places,
 }
 
 /// Where a text comes from: decides what relative paths are relative to and how faults are located.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// A file; `directory` is relative to its folder.
-    File(PathBuf),
+    File {
+        /// Where it is.
+        path: PathBuf,
+        /// It is `supervisor.toml` of the config folder, where the daemon's own keys may stand.
+        daemons_own: bool,
+    },
     /// Options of a command; there are no line numbers to show.
     CommandLine {
         /// The caller's folder.
@@ -87,6 +137,36 @@ fn one() -> u32 {
 impl App {
     /// The most instances of one app.
     pub const MAX_INSTANCES: u32 = 512;
+}
+
+impl Config {
+    /// The file that it is; `None` for the options of a command.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.places.file()
+    }
+
+    /// What is wrong with `key` (`"user"`, `"restart.delay"`) of an app, at the place where it is
+    /// written: below the app, or else in the defaults. A key that stands nowhere has its fault at
+    /// the app's header, an app that stands nowhere has it with the file as a whole.
+    #[must_use]
+    pub fn fault(&self, app: &Name, key: &str, problem: Problem) -> Fault {
+        self.places.fault(app, key, problem)
+    }
+}
+
+impl Word for Stdin {
+    const WORDS: &'static [(&'static str, Stdin)] = &[("null", Stdin::Null), ("pipe", Stdin::Pipe)];
+}
+
+impl Word for LogLevel {
+    const WORDS: &'static [(&'static str, LogLevel)] = &[
+        ("error", LogLevel::Error),
+        ("warn", LogLevel::Warn),
+        ("info", LogLevel::Info),
+        ("debug", LogLevel::Debug),
+        ("trace", LogLevel::Trace),
+    ];
 }
 
 impl EnvFile {
@@ -106,15 +186,25 @@ impl Origin {
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         match self {
-            Origin::File(path) => Some(path),
+            Origin::File { path, .. } => Some(path),
             Origin::CommandLine { .. } => None,
         }
+    }
+
+    pub(crate) fn is_daemons_own(&self) -> bool {
+        matches!(
+            self,
+            Origin::File {
+                daemons_own: true,
+                ..
+            }
+        )
     }
 
     /// What a relative `directory` is relative to, made absolute.
     pub(crate) fn folder(&self) -> PathBuf {
         let folder = match self {
-            Origin::File(path) => path.parent().unwrap_or(Path::new("/")),
+            Origin::File { path, .. } => path.parent().unwrap_or(Path::new("/")),
             Origin::CommandLine { directory, .. } => directory,
         };
         let folder = if folder.as_os_str().is_empty() {
@@ -140,6 +230,7 @@ impl fmt::Debug for App {
             .field("env", &self.env.keys())
             .field("env_file", &self.env_file)
             .field("instances", &self.instances)
+            .field("stdin", &self.stdin)
             .field("stop_signal", &self.stop_signal)
             .field("policy", &self.policy)
             .field("path", &self.path)

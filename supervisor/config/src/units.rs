@@ -43,14 +43,18 @@ const SIZES: [(&str, u64); 9] = [
 ];
 
 impl Problem {
-    pub(crate) fn new(message: impl Into<String>) -> Problem {
+    /// What is wrong, in a sentence without the name of the key.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Problem {
         Problem {
             message: message.into(),
             hint: None,
         }
     }
 
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Problem {
+    /// The same with what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Problem {
         self.hint = Some(hint.into());
         self
     }
@@ -205,6 +209,18 @@ pub(crate) fn shown(text: &str) -> String {
         Some((end, _)) => format!("{:?}…", &text[..end]),
         None => format!("{text:?}"),
     }
+}
+
+/// Somebody else's message, as one line that is not too long.
+pub(crate) fn plain_text(text: &str) -> String {
+    const LONGEST: usize = 200;
+    let mut line: String = text.chars().take(LONGEST + 1).collect();
+    if let Some((end, _)) = line.char_indices().nth(LONGEST) {
+        line.replace_range(end.., "…");
+    }
+    line.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 /// `text` up to the first character that is not `inside`, and the rest.

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use supervisor_core::Span;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeInteger, DeTable, DeValue};
 
 use crate::reading::Reading;
 use crate::units::{self, Problem, shown};
@@ -35,7 +35,7 @@ impl<'v> Value<'v> {
     }
 
     /// Notes that it is of the wrong type.
-    fn expected<T>(&self, what: &str, reading: &mut Reading) -> Option<T> {
+    pub(crate) fn expected<T>(&self, what: &str, reading: &mut Reading) -> Option<T> {
         let problem = Problem::new(format!("expected {what}, found {}", self.kind()));
         self.fault(self.repaired(what, problem), reading)
     }
@@ -81,6 +81,15 @@ impl<'v> Value<'v> {
         i128::from_str_radix(number.as_str(), number.radix()).ok()
     }
 
+    /// 10 for a plain integer, 8 for one like `0o022`.
+    pub(crate) fn radix(&self) -> Option<u32> {
+        self.raw.as_integer().map(DeInteger::radix)
+    }
+
+    pub(crate) fn as_float(&self) -> Option<f64> {
+        self.raw.as_float()?.as_str().parse().ok()
+    }
+
     pub(crate) fn as_boolean(&self) -> Option<bool> {
         self.raw.as_bool()
     }
@@ -93,13 +102,23 @@ impl<'v> Value<'v> {
         self.raw.is_array()
     }
 
+    /// The items, if it is an array.
+    pub(crate) fn array(&self) -> Vec<Value<'v>> {
+        let item = |(index, raw)| Value::new(format!("{}[{index}]", self.key), raw);
+        let items = self
+            .raw
+            .as_array()
+            .into_iter()
+            .flat_map(|array| array.iter());
+        items.enumerate().map(item).collect()
+    }
+
     /// The items of an array, each a value of its own.
     pub(crate) fn items(&self, what: &str, reading: &mut Reading) -> Option<Vec<Value<'v>>> {
-        let Some(array) = self.raw.as_array() else {
+        if !self.is_array() {
             return self.expected(what, reading);
-        };
-        let item = |(index, raw)| Value::new(format!("{}[{index}]", self.key), raw);
-        Some(array.iter().enumerate().map(item).collect())
+        }
+        Some(self.array())
     }
 
     /// Each item through `read`; `None` if one of them is faulty, after all were read.
@@ -120,11 +139,6 @@ pub(crate) fn table<'v>(value: &Value<'v>, reading: &mut Reading) -> Option<&'v 
     value
         .as_table()
         .or_else(|| value.expected("a table", reading))
-}
-
-/// Any value; for sections and keys whose type is not checked yet.
-pub(crate) fn any(_: &Value, _: &mut Reading) -> Option<()> {
-    Some(())
 }
 
 /// Text that can be passed to a system call.
@@ -170,44 +184,44 @@ pub(crate) fn integer(value: &Value, reading: &mut Reading) -> Option<i128> {
         .or_else(|| value.expected("an integer", reading))
 }
 
-/// An integer of 0 or more.
-pub(crate) fn count(value: &Value, reading: &mut Reading) -> Option<u32> {
-    let number = integer(value, reading)?;
-    u32::try_from(number).ok().or_else(|| {
-        value.fault(
-            Problem::new(format!("{number} is not between 0 and {}", u32::MAX)),
-            reading,
-        )
-    })
+/// A type of a few values, each of which has a word in the file.
+pub(crate) trait Word: Copy + PartialEq + 'static {
+    /// All of them, in the order in which people are told.
+    const WORDS: &'static [(&'static str, Self)];
 }
 
-/// One of a few words; `T` is what each stands for.
-pub(crate) fn word<T: Copy>(
-    value: &Value,
-    words: &[(&str, T)],
-    reading: &mut Reading,
-) -> Option<T> {
-    let listed: Vec<_> = words
-        .iter()
-        .map(|(word, _)| format!("\"{word}\""))
-        .collect();
+/// One of the words of `T`.
+pub(crate) fn word<T: Word>(value: &Value, reading: &mut Reading) -> Option<T> {
+    let words = || T::WORDS.iter().map(|(word, _)| *word);
+    let listed: Vec<_> = words().map(|word| format!("\"{word}\"")).collect();
     let listed = listed.join(", ");
     let Some(text) = value.as_text() else {
         return value.expected(&format!("one of {listed}"), reading);
     };
-    words
-        .iter()
-        .find(|(word, _)| *word == text)
-        .map(|(_, stands)| *stands)
-        .or_else(|| {
-            let problem = Problem::new(format!("{} is not one of {listed}", shown(text)));
-            let near = crate::hints::nearest(text, words.iter().map(|(word, _)| *word));
-            let problem = match near {
-                Some(near) => problem.hint(format!("did you mean \"{near}\"?")),
-                None => problem,
-            };
-            value.fault(problem, reading)
-        })
+    let known = T::WORDS.iter().find(|(word, _)| *word == text);
+    known.map(|(_, stands)| *stands).or_else(|| {
+        let problem = Problem::new(format!("{} is not one of {listed}", shown(text)));
+        let problem = match crate::hints::nearest(text, words()) {
+            Some(near) => problem.hint(format!("did you mean \"{near}\"?")),
+            None => problem,
+        };
+        value.fault(problem, reading)
+    })
+}
+
+/// An integer from `MIN` to `MAX`.
+pub(crate) fn between<const MIN: i64, const MAX: i64>(
+    value: &Value,
+    reading: &mut Reading,
+) -> Option<i64> {
+    let number = integer(value, reading)?;
+    let fits = i64::try_from(number)
+        .ok()
+        .filter(|fits| (MIN..=MAX).contains(fits));
+    fits.or_else(|| {
+        let problem = Problem::new(format!("{number} is not between {MIN} and {MAX}"));
+        value.fault(problem, reading)
+    })
 }
 
 pub(crate) fn duration(value: &Value, reading: &mut Reading) -> Option<Span> {
@@ -226,6 +240,24 @@ pub(crate) fn size(value: &Value, reading: &mut Reading) -> Option<u64> {
         (None, _) => return value.expected("a size like \"50MB\"", reading),
     };
     read.map_or_else(|problem| value.fault(problem, reading), Some)
+}
+
+/// A duration of more than nothing.
+pub(crate) fn some_time(value: &Value, reading: &mut Reading) -> Option<Span> {
+    let span = duration(value, reading)?;
+    if span.0 == 0 {
+        return value.fault(Problem::new("it must be longer than nothing"), reading);
+    }
+    Some(span)
+}
+
+/// A size of more than nothing.
+pub(crate) fn some_size(value: &Value, reading: &mut Reading) -> Option<u64> {
+    let size = size(value, reading)?;
+    if size == 0 {
+        return value.fault(Problem::new("it must be more than nothing"), reading);
+    }
+    Some(size)
 }
 
 /// A size, or `None` for `"unlimited"`.

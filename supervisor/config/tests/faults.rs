@@ -5,8 +5,15 @@ use std::path::{Path, PathBuf};
 
 use supervisor_config::{Origin, parse};
 
+fn file(path: impl Into<PathBuf>) -> Origin {
+    Origin::File {
+        path: path.into(),
+        daemons_own: true,
+    }
+}
+
 fn faults(text: &str) -> String {
-    let origin = Origin::File(PathBuf::from("/etc/supervisor/supervisor.toml"));
+    let origin = file("/etc/supervisor/supervisor.toml");
     let faults = parse(text, &origin).expect_err("the text is faulty");
     faults.to_string().replace("/etc/supervisor/", "")
 }
@@ -256,13 +263,13 @@ fn values_of_variables_are_never_shown() {
 #[test]
 fn a_file_of_nothing_but_faults_is_told_in_part() {
     let text: String = (0..5000).map(|n| format!("key{n} = 1\n")).collect();
-    let faults = parse(&text, &Origin::File(PathBuf::from("x.toml"))).expect_err("faulty");
+    let faults = parse(&text, &file("x.toml")).expect_err("faulty");
     assert_eq!(faults.list.len(), 201);
     assert_eq!(faults.list[200].message, "and 4800 more faults");
 
     // As large as a file can be, and nothing in it is TOML.
     let text = "a\n".repeat(1 << 19);
-    let faults = parse(&text, &Origin::File(PathBuf::from("x.toml"))).expect_err("faulty");
+    let faults = parse(&text, &file("x.toml")).expect_err("faulty");
     assert_eq!(faults.list.len(), 201);
 }
 
@@ -275,7 +282,7 @@ fn long_texts_are_cut() {
          env.'a {long}' = 1\nafter = ['{long}']\nrestart.max_restarts = 1{}\n",
         "0".repeat(100_000),
     );
-    let faults = parse(&text, &Origin::File(PathBuf::from("x.toml"))).expect_err("faulty");
+    let faults = parse(&text, &file("x.toml")).expect_err("faulty");
     assert_eq!(faults.list.len(), 10, "{faults}");
     for fault in &faults.list {
         assert!(fault.to_string().len() < 500, "{fault}");
@@ -286,7 +293,7 @@ fn long_texts_are_cut() {
 fn a_folder_that_is_not_utf8_is_refused() {
     use std::os::unix::ffi::OsStrExt;
     let folder = Path::new(std::ffi::OsStr::from_bytes(b"/srv/\xff"));
-    let faults = parse("", &Origin::File(folder.join("x.toml"))).expect_err("faulty");
+    let faults = parse("", &file(folder.join("x.toml"))).expect_err("faulty");
     assert!(
         faults.to_string().contains("is not valid UTF-8"),
         "{faults}"

@@ -18,6 +18,13 @@ const ROOT: Reader = Reader {
     app_uid: None,
 };
 
+fn file(path: PathBuf) -> Origin {
+    Origin::File {
+        path,
+        daemons_own: false,
+    }
+}
+
 struct Folder(TempDir);
 
 impl Folder {
@@ -38,7 +45,7 @@ impl Folder {
     }
 
     fn app(&self, keys: &str) -> App {
-        let origin = Origin::File(self.path().join("supervisor.toml"));
+        let origin = file(self.path().join("supervisor.toml"));
         let config = parse(&format!("[app.a]\ncommand = 'x'\n{keys}\n"), &origin);
         let config = config.unwrap_or_else(|faults| panic!("{faults}"));
         config.apps.into_values().next().expect("one app")

@@ -7,13 +7,19 @@
 //! [`Reply::Error`]; then the client may send the next.
 
 pub mod client;
+mod failure;
 pub mod frame;
-mod message;
 mod paths;
+mod reply;
+mod request;
+mod service;
 mod version;
 
-pub use message::*;
+pub use failure::*;
 pub use paths::{Paths, PathsError};
+pub use reply::*;
+pub use request::*;
+pub use service::*;
 
 /// The version of the wire. A daemon answers another one with [`FailureKind::Version`].
 pub const VERSION: u32 = 1;

@@ -36,15 +36,14 @@ impl Envelope {
 }
 
 fn unreadable(error: &serde_json::Error) -> Failure {
-    Failure {
-        kind: FailureKind::Usage,
-        message: "the daemon does not understand the request".into(),
-        causes: vec![error.to_string()],
-        hint: Some(
-            "`supervisorctl --version` and `supervisorctl daemon status` say which versions speak here"
-                .into(),
-        ),
-    }
+    Failure::new(
+        FailureKind::Usage,
+        "the daemon does not understand the request",
+    )
+    .cause(error.to_string())
+    .hint(
+        "`supervisorctl --version` and `supervisorctl daemon status` say which versions speak here",
+    )
 }
 
 impl Failure {
@@ -66,11 +65,6 @@ impl Failure {
                 "restart the daemon, so that the installed program runs; what runs now runs again then",
             )
         };
-        Failure {
-            kind: FailureKind::Version,
-            message,
-            causes: Vec::new(),
-            hint: Some(hint.into()),
-        }
+        Failure::new(FailureKind::Version, message).hint(hint)
     }
 }

@@ -15,7 +15,7 @@ use supervisor_protocol::client::{
 };
 use supervisor_protocol::frame::{Decoder, encode};
 use supervisor_protocol::{
-    Envelope, Failure, FailureKind, LogFile, Logs, Paths, Reply, Request, Stream,
+    Act, Envelope, Failure, FailureKind, LogFile, Logs, Paths, Reply, Request, Stream,
 };
 
 fn listen(home: &Path) -> (Paths, UnixListener) {
@@ -89,12 +89,7 @@ fn two_requests_on_one_connection() {
                 &[Reply::Services(vec![]), Reply::Services(vec![]), Reply::End],
             );
             assert_eq!(request(&mut stream), Some(Request::DaemonStatus));
-            let failure = Failure {
-                kind: FailureKind::Denied,
-                message: "you may not".into(),
-                causes: vec![],
-                hint: None,
-            };
+            let failure = Failure::new(FailureKind::Denied, "you may not");
             send(&mut stream, &[Reply::Error(failure)]);
             assert_eq!(request(&mut stream), None);
         })],
@@ -132,6 +127,28 @@ fn the_same_request_is_sent_again_when_the_engine_dies() {
     );
     let mut session = Session::open(&paths).unwrap();
     assert_eq!(count_calls(&mut session, &status()).unwrap(), (2, 2));
+    daemon.join().unwrap();
+}
+
+#[test]
+fn what_must_not_be_done_twice_is_not_sent_twice() {
+    let home = tempfile::tempdir().unwrap();
+    let (paths, listener) = listen(home.path());
+    let line = Request::Act {
+        act: Act::Send("reload".into()),
+        on: Vec::new(),
+        wait: true,
+    };
+    let expected = line.clone();
+    let daemon = serve(
+        listener,
+        vec![Box::new(move |mut stream| {
+            assert_eq!(request(&mut stream), Some(expected));
+        })],
+    );
+    let mut session = Session::open(&paths).unwrap();
+    let error = count_calls(&mut session, &line).unwrap_err();
+    assert!(matches!(error, CallError::Unknown), "{error:?}");
     daemon.join().unwrap();
 }
 

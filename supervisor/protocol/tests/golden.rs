@@ -2,8 +2,9 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 use supervisor_protocol::{
-    Act, DaemonStatus, Details, Done, Envelope, Failure, FailureKind, LastExit, LogFile, LogPaths,
-    Logs, Outcome, Plan, Process, Reply, Request, Selected, Service, State, Stream,
+    Act, Change, DaemonStatus, Details, Done, Effect, Envelope, Excerpt, Failure, FailureKind,
+    Fault, KeyChange, LastExit, LogFile, LogPaths, Logs, Outcome, Plan, Process, Reply, Request,
+    Selected, Service, State, Stream,
 };
 
 /// Each value on a line of its own, read back first.
@@ -60,6 +61,14 @@ fn requests() {
         act(Act::Restart),
         act(Act::Delete),
         act(Act::Signal("SIGHUP".into())),
+        act(Act::Send("reload".into())),
+        act(Act::Reset),
+        act(Act::Flush),
+        Request::Scale {
+            name: "api".into(),
+            instances: 4,
+            wait: true
+        },
         Request::Logs {
             targets: Vec::new(),
             follow: true
@@ -136,7 +145,15 @@ fn replies() {
         Reply::Plan(Plan {
             file: "/srv/supervisor.toml".into(),
             create: vec!["a".into()],
-            change: vec![("b".into(), vec!["env".into(), "command".into()])],
+            change: vec![Change {
+                name: "b".into(),
+                effect: Effect::Restarts,
+                keys: vec![KeyChange {
+                    key: "instances".into(),
+                    old: Some("1".into()),
+                    new: None,
+                }],
+            }],
             remove: vec!["c".into()],
             untouched: vec!["d".into()],
             stopped: vec!["e".into()],
@@ -174,11 +191,29 @@ fn replies() {
             limits: vec!["no cgroup v2 here".into()],
         }),
         Reply::End,
+        Reply::Error(
+            Failure::new(FailureKind::NoSuchApp, "no app is named web")
+                .cause("a cause")
+                .hint("a hint")
+        ),
         Reply::Error(Failure {
-            kind: FailureKind::NoSuchApp,
-            message: "no app is named web".into(),
-            causes: vec!["a cause".into()],
-            hint: Some("a hint".into()),
+            faults: vec![Fault {
+                file: Some("/srv/supervisor.toml".into()),
+                line: Some(2),
+                column: Some(1),
+                key: Some("app.a.comand".into()),
+                message: "unknown key".into(),
+                hint: Some("did you mean command?".into()),
+                excerpt: Some(Excerpt {
+                    text: "comand = \"x\"".into(),
+                    start: 0,
+                    width: 6,
+                }),
+            }],
+            ..Failure::new(
+                FailureKind::Invalid,
+                "the file is faulty; nothing was changed"
+            )
         }),
     ]));
 }
@@ -203,6 +238,9 @@ fn words_of_closed_sets() {
             Done::Restarted,
             Done::Deleted,
             Done::Signalled,
+            Done::Sent,
+            Done::Reset,
+            Done::Flushed,
             Done::Waiting,
             Done::Failed,
         ]) + &lines(&[
@@ -215,6 +253,7 @@ fn words_of_closed_sets() {
             FailureKind::Failed,
             FailureKind::ShuttingDown,
         ]) + &lines(&[Stream::Out, Stream::Err])
+            + &lines(&[Effect::Keeps, Effect::Scales, Effect::Restarts])
     );
 }
 

@@ -2,19 +2,19 @@
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, RawFd};
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use supervisor_protocol::frame::{Decoder, encode};
-use supervisor_protocol::{Envelope, Failure, FailureKind, Paths, Reply, Request, VERSION};
+use supervisor_protocol::{Envelope, Failure, FailureKind, Paths, Reply, Request};
 use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::Seat;
-use crate::engine::changes::{Read, read_command, read_files};
 use crate::engine::inbox::{Ask, Inbox, Message, Outgoing, Replies, What};
+use crate::engine::reading::{Read, read_command, read_files};
 
 /// A request has to be there so soon after the connection or the last answer.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
@@ -30,12 +30,12 @@ pub async fn run(mut stream: UnixStream, inbox: Inbox, seat: &Seat) {
             // Gone, silent for too long, or not speaking frames.
             Ok(Ok(None)) | Err(_) => return,
             Ok(Err(message)) => {
-                let failure = failure(FailureKind::Usage, message);
+                let failure = Failure::new(FailureKind::Usage, message);
                 return write_last(&mut stream, failure).await;
             }
         };
         seat.is_asking(true);
-        let request = match parse(&frame) {
+        let request = match Envelope::read(&frame) {
             Ok(request) => request,
             Err(failure) => return write_last(&mut stream, failure).await,
         };
@@ -48,8 +48,8 @@ pub async fn run(mut stream: UnixStream, inbox: Inbox, seat: &Seat) {
 
 /// Tells somebody who may not be here, and closes.
 pub async fn turn_away(mut stream: UnixStream) {
-    let message = "you may not control this supervisor: it belongs to another user".to_owned();
-    write_last(&mut stream, failure(FailureKind::Denied, message)).await;
+    let message = "you may not control this supervisor: it belongs to another user";
+    write_last(&mut stream, Failure::new(FailureKind::Denied, message)).await;
 }
 
 async fn read_frame(
@@ -67,38 +67,6 @@ async fn read_frame(
             Ok(0) | Err(_) => return Ok(None),
             Ok(n) => decoder.push(&buffer[..n]),
         }
-    }
-}
-
-fn parse(frame: &[u8]) -> Result<Request, Failure> {
-    // The version first: what another version asks may not be a request here.
-    let version = serde_json::from_slice::<serde_json::Value>(frame)
-        .ok()
-        .and_then(|value| value.get("v")?.as_u64());
-    match version {
-        Some(version) if version == u64::from(VERSION) => {}
-        Some(version) => {
-            return Err(failure(
-                FailureKind::Version,
-                format!(
-                    "this daemon is version {} and speaks protocol {VERSION}, the client speaks {version}",
-                    env!("CARGO_PKG_VERSION")
-                ),
-            ));
-        }
-        None => return Err(failure(FailureKind::Usage, "not a request".to_owned())),
-    }
-    serde_json::from_slice::<Envelope>(frame)
-        .map(|envelope| envelope.request)
-        .map_err(|error| failure(FailureKind::Usage, format!("not a request: {error}")))
-}
-
-fn failure(kind: FailureKind, message: String) -> Failure {
-    Failure {
-        kind,
-        message,
-        causes: Vec::new(),
-        hint: None,
     }
 }
 
@@ -137,57 +105,35 @@ async fn prepare(request: Request) -> Result<What, Failure> {
             file,
             dry_run,
             wait,
-        } => (Job::Files(file), dry_run, wait),
+        } => (Box::new(move || read_up(file.as_deref())), dry_run, wait),
         Request::Add {
             text,
             directory,
             path,
             wait,
         } => (
-            Job::Command {
-                text,
-                directory,
-                path,
-            },
+            Box::new(move || read_command(&text, directory, path)),
             false,
             wait,
         ),
         other => return Ok(What::Request(other)),
     };
-    let sources = tokio::task::spawn_blocking(move || job.read())
+    let read = tokio::task::spawn_blocking(job)
         .await
-        .unwrap_or_else(|error| Err(failure(FailureKind::Failed, error.to_string())))?;
+        .unwrap_or_else(|error| Err(Failure::new(FailureKind::Failed, error.to_string())))?;
     Ok(What::Define(Read {
-        sources,
         dry_run,
         wait,
+        ..read
     }))
 }
 
-enum Job {
-    Files(Option<PathBuf>),
-    Command {
-        text: String,
-        directory: PathBuf,
-        path: Option<String>,
-    },
-}
+type Job = Box<dyn FnOnce() -> Result<Read, Failure> + Send>;
 
-impl Job {
-    fn read(self) -> Result<Vec<crate::engine::changes::Source>, Failure> {
-        match self {
-            Job::Files(file) => {
-                let paths = Paths::from_env()
-                    .map_err(|error| failure(FailureKind::Failed, error.to_string()))?;
-                read_files(file.as_deref(), &paths)
-            }
-            Job::Command {
-                text,
-                directory,
-                path,
-            } => read_command(&text, directory, path),
-        }
-    }
+fn read_up(file: Option<&Path>) -> Result<Read, Failure> {
+    let paths =
+        Paths::from_env().map_err(|error| Failure::new(FailureKind::Failed, error.to_string()))?;
+    read_files(file, &paths)
 }
 
 async fn write_last(stream: &mut UnixStream, failure: Failure) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 use supervisor_config::App;
 use supervisor_core::{Action, Event, Phase, RunId, Rung, Service, ServiceId, SpawnFault};
 
@@ -20,8 +21,19 @@ pub fn spec_of(app: &App) -> u32 {
     app.stop_signal = supervisor_config::StopSignal::default();
     app.namespace.clear();
     app.instances = 1;
-    let text = serde_json::to_vec(&app).unwrap_or_default();
-    crc32fast::hash(&text)
+    let fields = serde_json::to_value(&app).unwrap_or_default();
+    crc32fast::hash(&serde_json::to_vec(&without_defaults(fields)).unwrap_or_default())
+}
+
+/// A field that a later version adds, at its default, must not restart everything when the engine is
+/// upgraded: so only what a definition says counts.
+fn without_defaults(mut fields: Value) -> Value {
+    let blank = json!({ "name": "blank", "command": [], "directory": "" });
+    let blank = serde_json::from_value::<App>(blank).and_then(serde_json::to_value);
+    if let (Value::Object(fields), Ok(Value::Object(blank))) = (&mut fields, blank) {
+        fields.retain(|field, value| blank.get(field) != Some(value));
+    }
+    fields
 }
 
 /// What outlives the engine's memory of a service that its policy does not start again: whether it
@@ -121,6 +133,7 @@ impl Engine {
             token: run_token(self.slots.token(), cell, run),
             log_at: 0,
             foreign: false,
+            stdin: None,
             pipes: Vec::new(),
             ending: None,
             cpu: None,
@@ -138,13 +151,10 @@ impl Engine {
     }
 
     fn signal(&mut self, id: &ServiceId, run: RunId, rung: Rung) {
-        let Some((&cell, live)) = self
-            .cells
-            .iter()
-            .find(|(_, live)| live.id == *id && live.run == run)
-        else {
+        let Some(cell) = self.cell_of(id, run) else {
             return;
         };
+        let live = &self.cells[&cell];
         let (Some(pid), Some(pidfd), None) = (live.pid, &live.pidfd, &live.ending) else {
             return;
         };
@@ -179,5 +189,25 @@ impl Engine {
         }
         self.mutations.sync();
         self.waiters.touch();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checksum_is_of_what_is_said_and_of_nothing_else() {
+        let said = json!({ "name": "api", "command": ["node"], "directory": "/srv" });
+        let app: App = serde_json::from_value(said.clone()).unwrap();
+        let fields = serde_json::to_value(&app).unwrap();
+        assert_eq!(without_defaults(fields), said);
+        let mut other = app.clone();
+        other.env.insert("PORT".into(), "1".into());
+        assert_ne!(spec_of(&app), spec_of(&other));
+        other = app.clone();
+        other.instances = 4;
+        other.policy.stop.timeout = supervisor_core::Span(1);
+        assert_eq!(spec_of(&app), spec_of(&other));
     }
 }

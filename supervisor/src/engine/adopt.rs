@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
+use supervisor_config::Stdin;
 use supervisor_core::{
     Beside, Command, Event, Exit, Ladder, Phase, Policy, RunId, Service, ServiceId, Step, Want,
 };
@@ -18,7 +19,7 @@ use super::birth::{Given, keep};
 use super::ending::{pipe_key, stream_id};
 use super::find::{has_token, until_execed};
 use super::record::Record;
-use super::spawner::{pipe_tags, run_token};
+use super::spawner::{pipe_tags, run_token, stdin_tag};
 use super::{Engine, Instance, Live, now, undertaker};
 use crate::keeper::link::{Kind, Tag};
 use crate::persist::desired::Wish;
@@ -46,7 +47,7 @@ impl Engine {
         for (tag, fd) in given {
             match tag.kind {
                 // Of a run that is over and was cleared away.
-                Kind::CHILD => self.estate.drop_held(tag),
+                Kind::CHILD | Kind::STDIN => self.estate.drop_held(tag),
                 // Locks, the program, and whatever a later version put there: kept as they are.
                 _ => keep(fd),
             }
@@ -187,6 +188,15 @@ impl Engine {
         }
         let (pidfd, foreign) = self.find_process(cell, pid, notes, &token, given);
         let alive = pidfd.is_some();
+        let has_input = self
+            .desired
+            .apps
+            .get(&id.app)
+            .is_some_and(|e| e.app.stdin == Stdin::Pipe);
+        let stdin = given.remove(&stdin_tag(cell, run)).or_else(|| {
+            let there = (alive && has_input).then_some(0)?;
+            self.reopen(cell, pid, run, there)
+        });
         self.by_pid.insert(pid, cell);
         self.cells.insert(
             cell,
@@ -198,6 +208,7 @@ impl Engine {
                 token,
                 log_at: notes.log_at,
                 foreign,
+                stdin,
                 pipes: Vec::new(),
                 ending: None,
                 cpu: None,
@@ -205,8 +216,11 @@ impl Engine {
         );
         for stream in [0, 1] {
             let pipe = pipes.remove(&(cell, run, stream));
-            let pipe =
-                pipe.or_else(|| alive.then(|| self.reopen(cell, pid, run, stream)).flatten());
+            let pipe = pipe.or_else(|| {
+                alive
+                    .then(|| self.reopen(cell, pid, run, stream + 1))
+                    .flatten()
+            });
             if let Some(pipe) = pipe {
                 self.attach(cell, stream, pipe, !notes.begun[stream as usize]);
             }
@@ -228,10 +242,7 @@ impl Engine {
         for (id, service) in self.fleet.iter() {
             for (run, _) in service.runs() {
                 let told = events.iter().any(|event| event.run() == Some((id, run)));
-                let found = self
-                    .cells
-                    .values()
-                    .any(|live| live.id == *id && live.run == run);
+                let found = self.cell_of(id, run).is_some();
                 if told || found {
                     continue;
                 }
@@ -334,11 +345,7 @@ impl Engine {
         let Some(run) = service.run().filter(|_| service.want == Want::Up) else {
             return false;
         };
-        let cell = self
-            .cells
-            .iter()
-            .find(|(_, live)| live.id == *id && live.run == run);
-        cell.is_some_and(|(&cell, _)| {
+        self.cell_of(id, run).is_some_and(|cell| {
             let notes = self.slots.notes(cell);
             // While it is still being started, the cell says nothing yet about this run.
             notes.run == run && notes.spec != spec_of(&entry.app)

@@ -53,6 +53,7 @@ pub type Given = BTreeMap<Tag, OwnedFd>;
 /// One sentence for the log: the keeper tries again, ever more slowly.
 pub async fn born(
     paths: Paths,
+    own_log: super::log::OwnLog,
 ) -> Result<(Engine, Receiver<Message>, AsyncFd<Arc<OwnedFd>>), String> {
     let born = "it is started by the keeper, not by hand";
     let channel = own::claim(start::CHANNEL).map_err(|error| format!("{born} ({error})"))?;
@@ -109,6 +110,7 @@ pub async fn born(
     let listeners = listeners(&paths, &estate, &mut given)?;
     watch_keeper(keeper, &inbox)?;
 
+    own_log.set_level(desired.daemon.log_level);
     let seen = exits.head().map_err(|e| e.to_string())?;
     let mut engine = Engine {
         paths,
@@ -131,6 +133,7 @@ pub async fn born(
         mutations: mutate::Queue::default(),
         waiters: waiters::Waiters::default(),
         inbox: inbox.clone(),
+        own_log,
         stopping: None,
         troubles: BTreeMap::new(),
         lost_bytes: BTreeMap::new(),

@@ -1,41 +1,17 @@
-//! Definitions that somebody wants carried out: reading and checking them (outside the engine's turn,
-//! since a disk takes its time), and the plan of what they change.
+//! What definitions change in what is wanted: the plan, and what is to be put in and taken out.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use supervisor_config::{
-    App, Effect, Fault, Origin, Reader, changed_keys, effect, find_cycle, parse, read,
-};
+use supervisor_config::{App, Config, Effect, Fault, KeyChange, Known, changes, cross_check};
 use supervisor_core::{Name, Want};
-use supervisor_protocol::{Failure, FailureKind, Paths, Plan};
+use supervisor_protocol::{self as wire, Failure, FailureKind, Plan};
 
-use super::prepare::obstacle;
-use crate::persist::desired::Desired;
+use super::reading::{Read, invalid};
+use super::targets::no_such_app;
+use crate::persist::desired::{Desired, Entry, Wish};
 
-/// What was read: files, or one app from the command line.
-#[derive(Debug)]
-pub struct Read {
-    /// The files, each with its apps; the command line has no path.
-    pub sources: Vec<Source>,
-    /// Only tell the plan.
-    pub dry_run: bool,
-    /// Answer when all are up.
-    pub wait: bool,
-}
-
-/// One file.
-#[derive(Debug)]
-pub struct Source {
-    /// `None`: the command line.
-    pub path: Option<PathBuf>,
-    /// What it defines.
-    pub apps: BTreeMap<Name, App>,
-    /// Why an app could not be started, looked up beforehand.
-    pub obstacles: BTreeMap<Name, String>,
-}
-
-/// What is to be done about one source.
+/// What is to be done about one file, or about the command line.
 #[derive(Debug, Default)]
 pub struct Change {
     /// For people.
@@ -49,6 +25,17 @@ pub struct Change {
 }
 
 impl Change {
+    fn of(origin: Option<&Path>) -> Change {
+        Change {
+            plan: Plan {
+                file: origin.unwrap_or(Path::new("")).to_owned(),
+                ..Plan::default()
+            },
+            origin: origin.map(Path::to_owned),
+            ..Change::default()
+        }
+    }
+
     /// A command line that names what is there already: whose start it asks for.
     pub fn start_again(&self) -> Option<Name> {
         let known = self.plan.untouched.first().or(self.plan.stopped.first());
@@ -57,196 +44,98 @@ impl Change {
     }
 }
 
-/// Reads the file, or the configured ones.
+/// Says what another number of instances changes.
 ///
 /// # Errors
-/// Every fault of every file.
-pub fn read_files(file: Option<&Path>, paths: &Paths) -> Result<Vec<Source>, Failure> {
-    let files = match file {
-        Some(file) => vec![file.to_owned()],
-        None => configured(paths)?,
-    };
-    let reader = Reader::this();
-    let mut faults: Vec<Fault> = Vec::new();
-    let mut sources = Vec::new();
-    for path in files {
-        // What a file is called does not depend on how one got there.
-        let path = path.canonicalize().unwrap_or(path);
-        let config = read(&path, reader).and_then(|text| parse(&text, &Origin::File(path.clone())));
-        match config {
-            Ok(config) => {
-                sources.push(Source {
-                    path: Some(path),
-                    obstacles: obstacles(&config.apps),
-                    apps: config.apps,
-                });
-            }
-            Err(more) => faults.extend(more.list),
-        }
+/// No such app, or no such number.
+pub fn scale(name: &str, instances: u32, desired: &Desired) -> Result<Change, Failure> {
+    if !(1..=App::MAX_INSTANCES).contains(&instances) {
+        let most = App::MAX_INSTANCES;
+        let message = format!("an app has 1 to {most} instances, not {instances}");
+        return Err(Failure::new(FailureKind::Usage, message)
+            .hint("to have none of it running: `supervisorctl stop NAME`"));
     }
-    if faults.is_empty() {
-        Ok(sources)
-    } else {
-        Err(invalid(&faults))
-    }
+    let name = Name::new(name).map_err(|_| no_such_app(name))?;
+    let entry = known(desired, &name).ok_or_else(|| no_such_app(name.as_str()))?;
+    let mut app = entry.app.clone();
+    app.instances = instances;
+    Ok(Change {
+        put: vec![app],
+        origin: entry.origin.clone(),
+        ..Change::default()
+    })
 }
 
-/// Reads the one app of a command line.
+/// Says what was read changes in what is wanted, or why it cannot be carried out.
 ///
 /// # Errors
-/// Every fault.
-pub fn read_command(
-    text: &str,
-    directory: PathBuf,
-    path: Option<String>,
-) -> Result<Vec<Source>, Failure> {
-    let origin = Origin::CommandLine { directory, path };
-    let config = parse(text, &origin).map_err(|faults| invalid(&faults.list))?;
-    let obstacles = obstacles(&config.apps);
-    Ok(vec![Source {
-        path: None,
-        apps: config.apps,
-        obstacles,
-    }])
-}
-
-fn configured(paths: &Paths) -> Result<Vec<PathBuf>, Failure> {
-    let mut files: Vec<PathBuf> = Vec::new();
-    if paths.config_file.exists() {
-        files.push(paths.config_file.clone());
-    }
-    let mut more: Vec<PathBuf> = std::fs::read_dir(&paths.config_dir)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "toml")
+/// A name that belongs to another file, an `after` that names nothing, a circle, apps that could not
+/// be started: every fault.
+pub fn plan(read: &Read, desired: &Desired) -> Result<Vec<Change>, Failure> {
+    let known: BTreeMap<Name, Known> = desired
+        .apps
+        .iter()
+        .filter(|(_, entry)| stays(entry))
+        .map(|(name, entry)| {
+            let origin = entry.origin.clone();
+            let after = entry.app.policy.after.clone();
+            (name.clone(), Known { origin, after })
         })
         .collect();
-    more.sort();
-    files.extend(more);
-    if files.is_empty() {
-        return Err(Failure {
-            kind: FailureKind::Invalid,
-            message: "there is no config file".to_owned(),
-            causes: Vec::new(),
-            hint: Some(format!(
-                "write {} or {}/NAME.toml, or name a file: `supervisorctl up FILE`",
-                paths.config_file.display(),
-                paths.config_dir.display()
-            )),
-        });
+    let mut faults = cross_check(&read.configs, &known);
+    let mut planned = Vec::new();
+    for config in &read.configs {
+        planned.push(plan_one(config, read, desired, &mut faults)?);
     }
-    Ok(files)
-}
-
-fn obstacles(apps: &BTreeMap<Name, App>) -> BTreeMap<Name, String> {
-    apps.iter()
-        .filter_map(|(name, app)| obstacle(app).map(|why| (name.clone(), why)))
-        .collect()
-}
-
-fn invalid(faults: &[Fault]) -> Failure {
-    let message = match faults {
-        [one] => one.to_string(),
-        many => format!("{} faults; nothing was changed", many.len()),
-    };
-    let causes = match faults {
-        [_] => Vec::new(),
-        many => many.iter().map(ToString::to_string).collect(),
-    };
-    Failure {
-        kind: FailureKind::Invalid,
-        message,
-        causes,
-        hint: None,
+    if !faults.is_empty() {
+        return Err(invalid(&faults));
     }
+    planned.extend(gone(read, &known));
+    Ok(planned)
 }
 
-fn refused(kind: FailureKind, message: String, hint: Option<&str>) -> Failure {
-    Failure {
-        kind,
-        message,
-        causes: Vec::new(),
-        hint: hint.map(str::to_owned),
-    }
-}
-
-/// Says what the sources change in what is wanted, or why they cannot be carried out.
-///
-/// # Errors
-/// A name that belongs to another file, a circle, an app that could not be started.
-pub fn plan(sources: &[Source], desired: &Desired) -> Result<Vec<Change>, Failure> {
-    let mut changes: Vec<Change> = Vec::new();
-    for source in sources {
-        for name in source.apps.keys() {
-            let earlier = changes
-                .iter()
-                .find(|c| c.put.iter().any(|app| app.name == *name));
-            let twice = earlier.and_then(|change| change.origin.as_ref());
-            if let Some(first) = twice {
-                return Err(taken(name, Some(first)));
-            }
-        }
-        changes.push(plan_one(source, desired)?);
-    }
-    check_order(&changes, desired)?;
-    Ok(changes)
-}
-
-fn plan_one(source: &Source, desired: &Desired) -> Result<Change, Failure> {
-    let mut change = Change {
-        origin: source.path.clone(),
-        ..Change::default()
-    };
-    change.plan.file = source.path.clone().unwrap_or_default();
-    for (name, app) in &source.apps {
-        let known = desired
-            .apps
-            .get(name)
-            .filter(|e| e.instances.values().any(|w| !w.remove));
-        let keys = match known {
-            None => None,
-            Some(entry) if entry.origin != source.path => {
-                return Err(taken(name, entry.origin.as_ref()));
-            }
-            Some(entry) if source.path.is_none() => Some(same_words(&entry.app, app)?),
-            Some(entry) => Some(changed_keys(&entry.app, app)),
-        };
-        let stopped = known.is_some_and(|e| {
-            e.instances
-                .values()
-                .filter(|w| !w.remove)
-                .all(|wish| wish.want == Want::Down)
-        });
+fn plan_one(
+    config: &Config,
+    read: &Read,
+    desired: &Desired,
+    faults: &mut Vec<Fault>,
+) -> Result<Change, Failure> {
+    let mut change = Change::of(config.file());
+    for (name, app) in &config.apps {
         let text = name.to_string();
-        match &keys {
-            Some(keys) if keys.is_empty() && stopped => change.plan.stopped.push(text),
-            Some(keys) if keys.is_empty() => change.plan.untouched.push(text),
-            _ => {
-                let starts = keys
-                    .as_ref()
-                    .is_none_or(|keys| keys.iter().any(|key| effect(key) != Effect::Policy));
-                if starts && let Some(why) = source.obstacles.get(name) {
-                    return Err(refused(
-                        FailureKind::Invalid,
-                        format!("{name}: {why}"),
-                        None,
-                    ));
+        let entry = known(desired, name);
+        let keys = match entry {
+            Some(entry) if config.file().is_none() => same_words(&entry.app, app)?,
+            Some(entry) => differences(entry, app, config.file()),
+            None => Vec::new(),
+        };
+        let stopped = entry.is_some_and(|entry| wishes(entry).all(|wish| wish.want == Want::Down));
+        match (entry, keys.is_empty()) {
+            (Some(_), true) if stopped => change.plan.stopped.push(text),
+            (Some(_), true) => change.plan.untouched.push(text),
+            (_, _) => {
+                let starts = entry.is_none() || keys.iter().any(|key| key.effect != Effect::Policy);
+                if starts {
+                    faults.extend(read.obstacles.get(name).into_iter().flatten().cloned());
                 }
                 change.put.push(app.clone());
-                match keys {
-                    Some(keys) => change.plan.change.push((text, keys)),
+                match entry {
+                    Some(_) => change.plan.change.push(changed(text, keys)),
                     None => change.plan.create.push(text),
                 }
             }
         }
     }
-    if source.path.is_some() {
+    if config.file().is_some() {
+        let from_here = |entry: &Entry| entry.origin.as_deref() == config.file();
+        // Moved to another file, it is not gone.
+        let named = |name: &Name| {
+            read.configs
+                .iter()
+                .any(|other| other.apps.contains_key(name))
+        };
         for (name, entry) in &desired.apps {
-            let stays = entry.instances.values().any(|wish| !wish.remove);
-            if stays && entry.origin == source.path && !source.apps.contains_key(name) {
+            if stays(entry) && from_here(entry) && !named(name) {
                 change.remove.push(name.clone());
                 change.plan.remove.push(name.to_string());
             }
@@ -255,79 +144,89 @@ fn plan_one(source: &Source, desired: &Desired) -> Result<Change, Failure> {
     Ok(change)
 }
 
+/// Configured files that are not there any more, with the apps that came from them.
+fn gone(read: &Read, known: &BTreeMap<Name, Known>) -> Vec<Change> {
+    let Some(configured) = &read.configured else {
+        return Vec::new();
+    };
+    let mut gone: BTreeMap<&Path, Change> = BTreeMap::new();
+    for (name, app) in known {
+        let Some(path) = app.origin.as_deref() else {
+            continue;
+        };
+        let is_there =
+            |config: &Config| config.file() == Some(path) || config.apps.contains_key(name);
+        if configured.has(path) && !read.configs.iter().any(is_there) {
+            let change = gone.entry(path).or_insert_with(|| Change::of(Some(path)));
+            change.remove.push(name.clone());
+            change.plan.remove.push(name.to_string());
+        }
+    }
+    gone.into_values().collect()
+}
+
+fn wishes(entry: &Entry) -> impl Iterator<Item = &Wish> {
+    entry.instances.values().filter(|wish| !wish.remove)
+}
+
+fn stays(entry: &Entry) -> bool {
+    wishes(entry).next().is_some()
+}
+
+/// An app that is not on its way out.
+fn known<'d>(desired: &'d Desired, name: &Name) -> Option<&'d Entry> {
+    desired.apps.get(name).filter(|entry| stays(entry))
+}
+
+fn differences(entry: &Entry, app: &App, file: Option<&Path>) -> Vec<KeyChange> {
+    let mut keys = changes(&entry.app, app);
+    if entry.origin.as_deref() != file {
+        let written = |path: Option<&Path>| path.map(|path| path.display().to_string());
+        keys.push(KeyChange {
+            key: "file".to_owned(),
+            old: written(entry.origin.as_deref()),
+            new: written(file),
+            effect: Effect::Policy,
+        });
+    }
+    keys
+}
+
+fn changed(name: String, keys: Vec<KeyChange>) -> wire::Change {
+    let effect = keys.iter().map(|key| key.effect).max();
+    wire::Change {
+        name,
+        effect: match effect.unwrap_or(Effect::Policy) {
+            Effect::Policy => wire::Effect::Keeps,
+            Effect::Instances => wire::Effect::Scales,
+            Effect::Process => wire::Effect::Restarts,
+        },
+        keys: keys
+            .into_iter()
+            .map(|change| wire::KeyChange {
+                key: change.key,
+                old: change.old,
+                new: change.new,
+            })
+            .collect(),
+    }
+}
+
 /// Typed again, word for word, `start` of an app means that app. Typed otherwise, it would take the place
 /// of another one.
-fn same_words(known: &App, typed: &App) -> Result<Vec<String>, Failure> {
-    let mut keys = changed_keys(known, typed);
+fn same_words(known: &App, typed: &App) -> Result<Vec<KeyChange>, Failure> {
+    let mut keys = changes(known, typed);
     // The same words in another terminal.
-    keys.retain(|key| key != "PATH");
+    keys.retain(|change| change.key != KeyChange::PATH);
     if keys.is_empty() {
         return Ok(keys);
     }
-    Err(refused(
-        FailureKind::Conflict,
-        format!(
-            "there is an app {} already, with another {}",
-            typed.name,
-            keys.join(", ")
-        ),
-        Some("`--name` gives the new one a name of its own; or delete that one first"),
-    ))
-}
-
-fn taken(name: &Name, origin: Option<&PathBuf>) -> Failure {
-    let whose = match origin {
-        Some(path) => format!("belongs to {}", path.display()),
-        None => "was added by `supervisorctl start`".to_owned(),
-    };
-    refused(
-        FailureKind::Conflict,
-        format!("there is an app {name} already, and it {whose}"),
-        Some("choose another name, or delete that one first"),
-    )
-}
-
-/// Whatever an app starts after must be there, and no circle may arise.
-fn check_order(changes: &[Change], desired: &Desired) -> Result<(), Failure> {
-    let mut edges: BTreeMap<Name, Vec<Name>> = desired
-        .apps
-        .iter()
-        .map(|(name, entry)| (name.clone(), entry.app.policy.after.clone()))
-        .collect();
-    for change in changes {
-        for name in &change.remove {
-            edges.remove(name);
-        }
-        for app in &change.put {
-            edges.insert(app.name.clone(), app.policy.after.clone());
-        }
-    }
-    for app in changes.iter().flat_map(|change| &change.put) {
-        if let Some(missing) = app
-            .policy
-            .after
-            .iter()
-            .find(|name| !edges.contains_key(*name))
-        {
-            return Err(refused(
-                FailureKind::Invalid,
-                format!(
-                    "{}: `after` names {missing}, and there is no such app",
-                    app.name
-                ),
-                Some("define it in the same file, or before this one"),
-            ));
-        }
-    }
-    match find_cycle(&edges) {
-        None => Ok(()),
-        Some(path) => {
-            let path: Vec<&str> = path.iter().map(Name::as_str).collect();
-            Err(refused(
-                FailureKind::Invalid,
-                format!("`after` goes round in a circle: {}", path.join(" → ")),
-                Some("take one of these out of an `after`"),
-            ))
-        }
-    }
+    let list: Vec<&str> = keys.iter().map(|change| change.key.as_str()).collect();
+    let message = format!(
+        "there is an app {} already, with another {}",
+        typed.name,
+        list.join(", ")
+    );
+    Err(Failure::new(FailureKind::Conflict, message)
+        .hint("`--name` gives the new one a name of its own; or delete that one first"))
 }

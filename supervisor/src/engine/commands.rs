@@ -1,20 +1,20 @@
 //! Carrying out what is on disk by now, and answering those who asked for it.
 
 use supervisor_core::{Command, Event, Name, RunId, ServiceId, State, Want};
-use supervisor_protocol::{Act, Done, FailureKind, Outcome, Reply, Selected};
+use supervisor_protocol::{Done, Outcome};
 
 use super::changes::Change;
 use super::inbox::Replies;
-use super::prepare::obstacle;
+use super::mutate::Move;
+use super::prepare::obstacles;
 use super::waiters::{Goal, Waiter};
 use super::{Engine, now};
-use crate::os::pidfd;
 use crate::persist::desired::Wish;
 
 impl Engine {
     pub(super) fn act(
         &mut self,
-        act: &Act,
+        act: Move,
         on: &[(ServiceId, RunId)],
         wait: bool,
         replies: Replies,
@@ -32,20 +32,20 @@ impl Engine {
             let newer = service.last_run > *seen && up;
             let run = service.last_run;
             let (command, goal) = match act {
-                Act::Start if state == State::Running && !newer => {
+                Move::Start if state == State::Running && !newer => {
                     self.answer_now(ticket, id, Done::AlreadyRunning);
                     continue;
                 }
-                Act::Start if up => (None, Goal::Started),
-                Act::Stop if state == State::Stopped => {
+                Move::Start if up => (None, Goal::Started),
+                Move::Stop if state == State::Stopped => {
                     self.answer_now(ticket, id, Done::AlreadyStopped);
                     continue;
                 }
-                Act::Start => (Some(Command::Start), Goal::Started),
-                Act::Stop => (Some(Command::Stop), Goal::Stopped),
-                Act::Delete => (Some(Command::Remove), Goal::Deleted),
-                Act::Restart if newer => (None, Goal::Restarted),
-                Act::Restart => match self.obstacle(id).filter(|_| up) {
+                Move::Start => (Some(Command::Start), Goal::Started),
+                Move::Stop => (Some(Command::Stop), Goal::Stopped),
+                Move::Delete => (Some(Command::Remove), Goal::Deleted),
+                Move::Restart if newer => (None, Goal::Restarted),
+                Move::Restart => match self.obstacle(id).filter(|_| up) {
                     // What runs is not stopped for something that could not be started.
                     Some(why) => {
                         let why = format!("not restarted, the old one runs on: {why}");
@@ -55,7 +55,6 @@ impl Engine {
                     }
                     None => (Some(Command::Restart), Goal::Restarted),
                 },
-                Act::Signal(_) => continue,
             };
             // Without a command, the run that is waited for is there already.
             let run = if command.is_none() {
@@ -73,7 +72,9 @@ impl Engine {
     }
 
     fn obstacle(&self, id: &ServiceId) -> Option<String> {
-        obstacle(&self.desired.apps.get(&id.app)?.app)
+        let found = obstacles(&self.desired.apps.get(&id.app)?.app);
+        let reasons: Vec<String> = found.into_iter().map(|(_, why)| why).collect();
+        (!reasons.is_empty()).then(|| reasons.join("; "))
     }
 
     pub(super) fn carry(&mut self, changes: &[Change], wait: bool, replies: Replies) {
@@ -194,33 +195,6 @@ impl Engine {
         self.waiters.answer(ticket, outcome(id, done, pid, None));
     }
 
-    pub(super) fn answer_signal(&mut self, signal: &str, on: &[Selected], replies: &Replies) {
-        let signal = match supervisor_config::StopSignal::parse(signal) {
-            Ok(signal) => signal,
-            Err(error) => return replies.refuse(FailureKind::Usage, error.to_string(), None),
-        };
-        let number = i32::from(signal.number());
-        let on = match self.known(on, &Act::Signal(String::new())) {
-            Ok(on) => on,
-            Err(failure) => return replies.send(Reply::Error(failure)),
-        };
-        let ticket = self.waiters.ticket(replies.clone(), on.len());
-        for (id, _) in on {
-            let live = self
-                .live_of(&id)
-                .and_then(|live| Some((live.pid?, live.pidfd.clone()?)));
-            let answer = match live {
-                Some((pid, pidfd)) => match pidfd::send_group(&pidfd, pid, number) {
-                    Ok(()) => outcome(&id, Done::Signalled, Some(pid), None),
-                    Err(errno) => outcome(&id, Done::Failed, Some(pid), Some(errno.desc())),
-                },
-                None => outcome(&id, Done::Failed, None, Some("it is not running")),
-            };
-            tracing::info!("{id}: {}, as asked", signal.name());
-            self.waiters.answer(ticket, answer);
-        }
-    }
-
     /// Stops everything in order, then the daemon.
     pub(super) fn shut_down(&mut self, replies: Option<Replies>) {
         // The next engine goes on with it.
@@ -231,7 +205,13 @@ impl Engine {
     }
 }
 
-fn outcome(id: &ServiceId, done: Done, pid: Option<i32>, message: Option<&str>) -> Outcome {
+/// What came of it for one instance.
+pub(super) fn outcome(
+    id: &ServiceId,
+    done: Done,
+    pid: Option<i32>,
+    message: Option<&str>,
+) -> Outcome {
     Outcome {
         name: id.app.to_string(),
         instance: id.instance,

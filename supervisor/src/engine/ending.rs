@@ -15,8 +15,8 @@ use supervisor_logs::{Event as LogEvent, Stream, StreamId};
 
 use super::adopt::is_unborn;
 use super::record::LastExit;
-use super::spawner::{Born, Problem, Report, child_tag, failed_stage, pipe_tags};
-use super::{Engine, Live, explain, undertaker};
+use super::spawner::{Born, Problem, Report, child_tag, failed_stage, pipe_tags, stdin_tag};
+use super::{Engine, explain, undertaker};
 use crate::os::proc;
 use crate::os::spawn::Stage;
 use crate::os::tree::{Left, Tree, quick_empty};
@@ -116,6 +116,7 @@ impl Engine {
         live.pid = Some(born.pid);
         live.pidfd = born.pidfd.map(Arc::new);
         live.log_at = self.slots.notes(cell).log_at;
+        live.stdin = born.stdin;
         self.by_pid.insert(born.pid, cell);
         if let Some(stat) = proc::stat(born.pid) {
             self.slots.set_birth(cell, stat.start);
@@ -351,7 +352,13 @@ impl Engine {
     /// The cell is free again.
     pub(super) fn forget_run(&mut self, cell: CellId) {
         self.slots.clear(cell);
-        if let Some(Live { pid: Some(pid), .. }) = self.cells.remove(&cell) {
+        let Some(live) = self.cells.remove(&cell) else {
+            return;
+        };
+        if live.stdin.is_some() {
+            self.estate.drop_held(stdin_tag(cell, live.run));
+        }
+        if let Some(pid) = live.pid {
             // Its number may be another's by now.
             if self.by_pid.get(&pid) == Some(&cell) {
                 self.by_pid.remove(&pid);

@@ -11,7 +11,7 @@ use supervisor_core::RunId;
 
 use super::Engine;
 use super::birth::Given;
-use super::spawner::{child_tag, pipe_tags};
+use super::spawner::{child_tag, pipe_tags, stdin_tag};
 use crate::os::proc::{self, Variable};
 use crate::os::{pidfd, tree};
 use crate::persist::slots::{CellId, RunNotes};
@@ -74,7 +74,7 @@ impl Engine {
         (Some(Arc::new(fd)), stat.ppid != self.keeper)
     }
 
-    /// Opens the read end of a pipe that only the app has any more.
+    /// Opens our end of a pipe that only the app has any more: 0 is its standard input.
     pub(super) fn reopen(
         &self,
         cell: CellId,
@@ -82,32 +82,37 @@ impl Engine {
         run: RunId,
         stream: u32,
     ) -> Option<OwnedFd> {
-        let path = format!("/proc/{pid}/fd/{}", stream + 1);
+        let path = format!("/proc/{pid}/fd/{stream}");
         let is_pipe = std::fs::metadata(&path).is_ok_and(|found| found.file_type().is_fifo());
         if !is_pipe {
             return None;
         }
+        let (input, tag, mode) = match stream {
+            0 => (true, stdin_tag(cell, run), 0o400),
+            _ => (false, pipe_tags(cell, run)[stream as usize - 1], 0o200),
+        };
         let open = || -> io::Result<File> {
             OpenOptions::new()
-                .read(true)
+                .read(!input)
+                .write(input)
                 .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
                 .open(&path)
         };
         let file = open().or_else(|_| {
-            // Only its owner may write to it; and this is its owner.
+            // The mode lets its owner go one way only; and this is its owner.
             std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
             let file = open();
-            std::fs::set_permissions(&path, Permissions::from_mode(0o200))?;
+            std::fs::set_permissions(&path, Permissions::from_mode(mode))?;
             file
         });
         match file {
             Ok(file) => {
                 let fd = OwnedFd::from(file);
-                self.estate.hold(pipe_tags(cell, run)[stream as usize], &fd);
+                self.estate.hold(tag, &fd);
                 Some(fd)
             }
             Err(error) => {
-                tracing::error!("the output of pid {pid} cannot be taken over: {error}");
+                tracing::error!("stream {stream} of pid {pid} cannot be taken over: {error}");
                 None
             }
         }

@@ -4,12 +4,12 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use supervisor_core::{Exit, RunId, Time};
+use supervisor_core::{Exit, RunId, ServiceId, Time};
 use supervisor_protocol::{Failure, FailureKind, Reply, Request};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
-use super::changes::Read;
+use super::reading::Read;
 use super::spawner::Report;
 use super::undertaker::Order;
 use crate::os::tree::Left;
@@ -41,6 +41,15 @@ pub enum Message {
         run: RunId,
         /// `None`: nobody can say how.
         exit: Option<Exit>,
+    },
+    /// The log pump has emptied an instance's files, or could not.
+    Emptied {
+        /// Whose.
+        id: ServiceId,
+        /// Who asked.
+        ticket: u64,
+        /// Why not.
+        error: Option<String>,
     },
     /// What changed by itself is to be saved.
     Sync,
@@ -115,11 +124,10 @@ impl Replies {
 
     /// The last frame of a request that was refused.
     pub fn refuse(&self, kind: FailureKind, message: impl Into<String>, hint: Option<&str>) {
-        self.send(Reply::Error(Failure {
-            kind,
-            message: message.into(),
-            causes: Vec::new(),
-            hint: hint.map(str::to_owned),
+        let failure = Failure::new(kind, message);
+        self.send(Reply::Error(match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
         }));
     }
 

@@ -12,8 +12,9 @@
 mod actions;
 mod adopt;
 mod birth;
-pub mod changes;
+mod changes;
 mod commands;
+mod deeds;
 mod ending;
 mod estate;
 mod explain;
@@ -23,6 +24,7 @@ mod log;
 mod log_files;
 mod mutate;
 pub mod prepare;
+pub mod reading;
 mod reaping;
 pub mod record;
 mod spawner;
@@ -78,6 +80,8 @@ struct Live {
     log_at: u64,
     /// Not a child of this keeper, whose records say nothing about it.
     foreign: bool,
+    /// What `send` writes to, where the app has that.
+    stdin: Option<OwnedFd>,
     /// The pipes that the pump has, by key.
     pipes: Vec<u64>,
     /// It has exited; what is still to be done about that.
@@ -109,6 +113,7 @@ struct Engine {
     mutations: mutate::Queue,
     waiters: waiters::Waiters,
     inbox: Inbox,
+    own_log: log::OwnLog,
     /// Somebody asked for the daemon to stop; who waits for it.
     stopping: Option<Vec<inbox::Replies>>,
     /// Streams whose log cannot be written, with the reason.
@@ -134,8 +139,8 @@ pub fn main() -> ExitCode {
     };
     // What is private is made with its exact mode; this is for the own log, which the group may read.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o027));
-    let _log = match log::start(&paths) {
-        Ok(guard) => guard,
+    let own_log = match log::start(&paths) {
+        Ok(log) => log,
         Err(error) => return refuse(&format!("cannot write its own log: {error}")),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -146,7 +151,7 @@ pub fn main() -> ExitCode {
     let result = match runtime {
         Ok(runtime) => {
             let result = runtime.block_on(async {
-                let (engine, inbox, poke) = birth::born(paths).await?;
+                let (engine, inbox, poke) = birth::born(paths, own_log).await?;
                 Ok::<_, String>(engine.run(inbox, poke).await)
             });
             // A read that hangs (NFS) must not keep this process from leaving.
@@ -197,6 +202,9 @@ impl Engine {
                 self.estate.let_go();
             }
             if self.may_leave() {
+                // Threads that are still telling something must not wait for somebody to read it:
+                // they are joined when the engine is dropped.
+                drop(inbox);
                 return self.leave().await;
             }
         }
@@ -220,6 +228,7 @@ impl Engine {
             Message::Log(event) => self.log_event(event),
             Message::Saved(result) => self.saved(result),
             Message::Gone { cell, run, exit } => self.gone(cell, run, exit),
+            Message::Emptied { id, ticket, error } => self.emptied(&id, ticket, error.as_deref()),
             Message::Sync => self.mutations.sync(),
             Message::KeeperGone => self.succeed_keeper(),
         }

@@ -9,8 +9,10 @@ use supervisor_protocol::{Act, Failure, FailureKind, Reply, Request, Selected};
 
 use super::Engine;
 use super::actions::done;
-use super::changes::{Change, Read, plan};
+use super::changes::{Change, plan, scale};
+use super::deeds::Deed;
 use super::inbox::{Ask, Message, Replies, What};
+use super::reading::Read;
 use crate::persist::desired::Desired;
 
 /// So long after a failure to save what changed by itself, it is tried again.
@@ -29,7 +31,35 @@ pub struct Queue {
 #[derive(Debug)]
 enum Mutation {
     Act(Asked),
-    Define { read: Read, replies: Replies },
+    Define {
+        read: Read,
+        replies: Replies,
+    },
+    Scale {
+        name: String,
+        instances: u32,
+        wait: bool,
+        replies: Replies,
+    },
+}
+
+impl Mutation {
+    fn replies(&self) -> &Replies {
+        match self {
+            Mutation::Act(Asked { replies, .. })
+            | Mutation::Define { replies, .. }
+            | Mutation::Scale { replies, .. } => replies,
+        }
+    }
+}
+
+/// What can be asked of an instance that changes what is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
+    Start,
+    Stop,
+    Restart,
+    Delete,
 }
 
 /// What is done once the new state is on disk.
@@ -47,7 +77,7 @@ enum Step {
 /// An act, on the instances that the client has seen.
 #[derive(Debug)]
 struct Asked {
-    act: Act,
+    act: Move,
     on: Vec<(ServiceId, RunId)>,
     wait: bool,
     replies: Replies,
@@ -84,28 +114,45 @@ impl Engine {
             Request::Logs { targets, follow } => self.answer_logs(&targets, follow, &replies),
             Request::DaemonStatus => self.answer_daemon_status(&replies),
             Request::DaemonStop => self.shut_down(Some(replies)),
-            Request::Act {
-                act: Act::Signal(signal),
-                on,
-                ..
-            } => {
-                self.answer_signal(&signal, &on, &replies);
-            }
-            Request::Act { act, on, wait } => match self.known(&on, &act) {
-                Ok(on) => {
-                    let asked = Asked {
-                        act,
-                        on,
-                        wait,
-                        replies,
-                    };
-                    self.mutations.waiting.push_back(Mutation::Act(asked));
-                }
-                Err(failure) => replies.send(Reply::Error(failure)),
-            },
+            Request::Act { act, on, wait } => self.asked_to(act, &on, wait, replies),
+            Request::Scale {
+                name,
+                instances,
+                wait,
+            } => self.mutations.waiting.push_back(Mutation::Scale {
+                name,
+                instances,
+                wait,
+                replies,
+            }),
             Request::Up { .. } | Request::Add { .. } => {
                 replies.refuse(FailureKind::Failed, "files are read before this", None);
             }
+        }
+    }
+
+    fn asked_to(&mut self, act: Act, on: &[Selected], wait: bool, replies: Replies) {
+        let act = match act {
+            Act::Start => Move::Start,
+            Act::Stop => Move::Stop,
+            Act::Restart => Move::Restart,
+            Act::Delete => Move::Delete,
+            Act::Signal(signal) => return self.deed(&Deed::Signal(signal), on, &replies),
+            Act::Send(line) => return self.deed(&Deed::Send(line), on, &replies),
+            Act::Reset => return self.deed(&Deed::Reset, on, &replies),
+            Act::Flush => return self.deed(&Deed::Flush, on, &replies),
+        };
+        match self.known(on, act == Move::Delete) {
+            Ok(on) => {
+                let asked = Asked {
+                    act,
+                    on,
+                    wait,
+                    replies,
+                };
+                self.mutations.waiting.push_back(Mutation::Act(asked));
+            }
+            Err(failure) => replies.send(Reply::Error(failure)),
         }
     }
 
@@ -113,7 +160,7 @@ impl Engine {
     pub(super) fn known(
         &self,
         on: &[Selected],
-        act: &Act,
+        gone_is_fine: bool,
     ) -> Result<Vec<(ServiceId, RunId)>, Failure> {
         let mut found = Vec::new();
         for selected in on {
@@ -126,7 +173,7 @@ impl Engine {
                 .filter(|id| self.desired.wish(id).is_some());
             match id {
                 Some(id) => found.push((id, RunId(selected.run))),
-                None if *act == Act::Delete => {}
+                None if gone_is_fine => {}
                 None => return Err(super::targets::no_such_app(&selected.name)),
             }
         }
@@ -142,47 +189,25 @@ impl Engine {
     /// Takes the next change in hand, if none is on its way to the disk.
     pub(super) fn next_mutation(&mut self) {
         while self.mutations.saving.is_none() {
+            let next = self.mutations.waiting.pop_front();
+            if next.is_none() && !self.mutations.unsynced {
+                return;
+            }
             let mut desired = self.desired.clone();
-            let step = match self.mutations.waiting.pop_front() {
+            let step = match next {
                 Some(mutation) if self.stopping.is_some() => {
-                    let (Mutation::Act(Asked { replies, .. }) | Mutation::Define { replies, .. }) =
-                        mutation;
+                    let replies = mutation.replies();
                     replies.refuse(FailureKind::ShuttingDown, "the daemon is stopping", None);
                     continue;
                 }
-                Some(Mutation::Act(asked)) => {
-                    wish(&mut desired, &asked.act, &asked.on);
-                    Step::Act(asked)
-                }
-                Some(Mutation::Define { read, replies }) => {
-                    let Some(changes) = self.define(&mut desired, &read, &replies) else {
-                        continue;
-                    };
-                    let wait = read.wait;
-                    match changes.iter().find_map(Change::start_again) {
-                        Some(name) => {
-                            let act = Act::Start;
-                            let on = self.instances_of(&name);
-                            wish(&mut desired, &act, &on);
-                            Step::Act(Asked {
-                                act,
-                                on,
-                                wait,
-                                replies,
-                            })
-                        }
-                        None => Step::Define {
-                            changes,
-                            wait,
-                            replies,
-                        },
-                    }
-                }
-                None if self.mutations.unsynced => {
+                Some(mutation) => match self.work_in(mutation, &mut desired) {
+                    Some(step) => step,
+                    None => continue,
+                },
+                None => {
                     self.sync(&mut desired);
                     Step::Sync
                 }
-                None => return,
             };
             if desired == self.desired {
                 self.step(step);
@@ -193,6 +218,56 @@ impl Engine {
         }
     }
 
+    /// Works a change into the desired state; `None`: it is answered already.
+    fn work_in(&mut self, mutation: Mutation, desired: &mut Desired) -> Option<Step> {
+        match mutation {
+            Mutation::Act(asked) => {
+                wish(desired, asked.act, &asked.on);
+                Some(Step::Act(asked))
+            }
+            Mutation::Define { read, replies } => {
+                let changes = self.define(desired, &read, &replies)?;
+                let wait = read.wait;
+                let Some(name) = changes.iter().find_map(Change::start_again) else {
+                    return Some(Step::Define {
+                        changes,
+                        wait,
+                        replies,
+                    });
+                };
+                let act = Move::Start;
+                let on = self.instances_of(&name);
+                wish(desired, act, &on);
+                Some(Step::Act(Asked {
+                    act,
+                    on,
+                    wait,
+                    replies,
+                }))
+            }
+            Mutation::Scale {
+                name,
+                instances,
+                wait,
+                replies,
+            } => match scale(&name, instances, desired) {
+                Ok(change) => {
+                    let changes = vec![change];
+                    self.put(desired, &changes, &replies)?;
+                    Some(Step::Define {
+                        changes,
+                        wait,
+                        replies,
+                    })
+                }
+                Err(failure) => {
+                    replies.send(Reply::Error(failure));
+                    None
+                }
+            },
+        }
+    }
+
     /// The disk has answered.
     pub(super) fn saved(&mut self, result: std::io::Result<()>) {
         let Some((desired, step)) = self.mutations.saving.take() else {
@@ -200,6 +275,7 @@ impl Engine {
         };
         match (result, step) {
             (Ok(()), step) => {
+                self.own_log.set_level(desired.daemon.log_level);
                 self.desired = desired;
                 self.step(step);
             }
@@ -252,14 +328,14 @@ impl Engine {
         }
     }
 
-    /// Works a definition into the desired state; `None`: it is answered already.
+    /// Works what was read into the desired state; `None`: it is answered already.
     fn define(
         &mut self,
         desired: &mut Desired,
         read: &Read,
         replies: &Replies,
     ) -> Option<Vec<Change>> {
-        let changes = match plan(&read.sources, desired) {
+        let changes = match plan(read, desired) {
             Ok(changes) => changes,
             Err(failure) => {
                 replies.send(Reply::Error(failure));
@@ -273,7 +349,16 @@ impl Engine {
             replies.end();
             return None;
         }
-        for change in &changes {
+        if let Some(daemon) = &read.daemon {
+            desired.daemon = daemon.clone();
+        }
+        self.put(desired, &changes, replies)?;
+        Some(changes)
+    }
+
+    /// Works changes into the desired state, if there is room; `None`: it is answered already.
+    fn put(&mut self, desired: &mut Desired, changes: &[Change], replies: &Replies) -> Option<()> {
+        for change in changes {
             for app in &change.put {
                 desired.put(app.clone(), change.origin.clone());
             }
@@ -293,7 +378,7 @@ impl Engine {
                 return None;
             }
         }
-        Some(changes)
+        Some(())
     }
 
     /// Slots that were claimed for a change that came to nothing.
@@ -318,7 +403,7 @@ impl Engine {
                 on,
                 wait,
                 replies,
-            }) => self.act(&act, &on, wait, replies),
+            }) => self.act(act, &on, wait, replies),
             Step::Define {
                 changes,
                 wait,
@@ -330,17 +415,16 @@ impl Engine {
 }
 
 /// Works an operator's wish into the desired state.
-fn wish(desired: &mut Desired, act: &Act, on: &[(ServiceId, RunId)]) {
+fn wish(desired: &mut Desired, act: Move, on: &[(ServiceId, RunId)]) {
     for (id, _) in on {
         match act {
-            Act::Start | Act::Restart => desired.ask(id, Want::Up),
-            Act::Stop => desired.ask(id, Want::Down),
-            Act::Delete => {
+            Move::Start | Move::Restart => desired.ask(id, Want::Up),
+            Move::Stop => desired.ask(id, Want::Down),
+            Move::Delete => {
                 if let Some(wish) = desired.wish_mut(id) {
                     wish.remove = true;
                 }
             }
-            Act::Signal(_) => {}
         }
     }
 }

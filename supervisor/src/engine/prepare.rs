@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use nix::unistd::{Uid, User};
-use supervisor_config::{App, Reader};
+use supervisor_config::{App, Faults, Reader};
 
 use crate::launch::{ORIGINAL_NOFILE, ORIGINAL_OOM};
 use crate::os::users::{self, Identity};
@@ -51,11 +51,49 @@ pub fn identity(app: &App) -> Result<Option<Identity>, String> {
     users::resolve(app.user.as_deref(), app.group.as_deref()).map_err(|error| error.to_string())
 }
 
-/// Why the app could not be started now; `None`: nothing is known to be in the way.
-pub fn obstacle(app: &App) -> Option<String> {
-    identity(app)
-        .and_then(|identity| prepare(app, identity))
-        .err()
+/// Why the app could not be started now, each with the key that is at fault; none: nothing is known to
+/// be in the way.
+pub fn obstacles(app: &App) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    let identity = match identity(app) {
+        Ok(identity) => identity,
+        Err(why) => {
+            let key = if app.user.is_some() { "user" } else { "group" };
+            found.push((key, why));
+            None
+        }
+    };
+    let whose = found.is_empty();
+    let directory = is_directory(&app.directory);
+    let there = directory.is_ok();
+    found.extend(directory.err().map(|why| ("directory", why)));
+    // Whose files they may be depends on the user, and where they are on the directory.
+    let env = match environment(app, identity.as_ref()) {
+        Ok(env) => env,
+        Err(faults) => {
+            let told = faults.list.iter().filter(|_| whose && there);
+            found.extend(told.map(|fault| ("env_file", fault.to_string())));
+            BTreeMap::new()
+        }
+    };
+    if there {
+        let program = find_program(&app.command[0], &app.directory, path_of(app, &env));
+        found.extend(program.err().map(|why| ("command", why)));
+    }
+    found
+}
+
+fn path_of<'a>(app: &'a App, env: &'a BTreeMap<String, String>) -> &'a str {
+    let path = env.get("PATH").or(app.path.as_ref());
+    path.map_or(DEFAULT_PATH, String::as_str)
+}
+
+fn is_directory(path: &Path) -> Result<(), String> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(format!("directory {} is not a directory", path.display())),
+        Err(error) => Err(format!("directory {}: {}", path.display(), plain(&error))),
+    }
 }
 
 /// Does all that can be done and known before a process exists.
@@ -64,25 +102,9 @@ pub fn obstacle(app: &App) -> Option<String> {
 /// One sentence that says what is missing and what to do.
 pub fn prepare(app: &App, identity: Option<Identity>) -> Result<Prepared, String> {
     let directory = &app.directory;
-    match fs::metadata(directory) {
-        Ok(found) if found.is_dir() => {}
-        Ok(_) => {
-            return Err(format!(
-                "directory {} is not a directory",
-                directory.display()
-            ));
-        }
-        Err(error) => {
-            return Err(format!(
-                "directory {}: {}",
-                directory.display(),
-                plain(&error)
-            ));
-        }
-    }
-    let env = environment(app, identity.as_ref())?;
-    let path = env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
-    let program = find_program(&app.command[0], directory, path)?;
+    is_directory(directory)?;
+    let env = environment(app, identity.as_ref()).map_err(|faults| faults.to_string())?;
+    let program = find_program(&app.command[0], directory, path_of(app, &env))?;
     Ok(Prepared {
         programs: vec![c_string(program.as_os_str().as_bytes())?],
         argv: app
@@ -152,7 +174,7 @@ fn executable(program: &Path) -> Result<(), String> {
 }
 
 /// What the contract names, and nothing else of the daemon's own.
-fn environment(app: &App, identity: Option<&Identity>) -> Result<BTreeMap<String, String>, String> {
+fn environment(app: &App, identity: Option<&Identity>) -> Result<BTreeMap<String, String>, Faults> {
     let mut env = BTreeMap::new();
     for (name, value) in env::vars_os() {
         let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) else {
@@ -188,7 +210,7 @@ fn environment(app: &App, identity: Option<&Identity>) -> Result<BTreeMap<String
         euid: Uid::effective().as_raw(),
         app_uid: identity.map(|identity| identity.uid),
     };
-    env.extend(supervisor_config::environment(app, reader).map_err(|faults| faults.to_string())?);
+    env.extend(supervisor_config::environment(app, reader)?);
     Ok(env)
 }
 

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,17 +21,18 @@ use std::thread;
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow};
-use supervisor_config::App;
+use supervisor_config::{App, Stdin};
 use supervisor_core::{RunId, ServiceId, SpawnFault};
 use supervisor_logs::{Folder, LogError};
 
 use super::ending::stream_id;
 use super::estate::Estate;
-use super::prepare::{explain_exec, identity, prepare};
+use super::prepare::{Prepared, explain_exec, identity, prepare};
 use crate::keeper::exits::Exits;
 use crate::keeper::link::{Kind, Tag};
-use crate::os::pipe::pipe_for_app;
+use crate::os::pipe::{AppPipe, input_for_app, pipe_for_app};
 use crate::os::spawn::{Launch, Outcome, Stage, spawn};
+use crate::os::users::Identity;
 use crate::persist::slots::{CellId, RunNotes, Slots};
 
 /// What to start.
@@ -73,6 +74,8 @@ pub struct Born {
     pub stdout: OwnedFd,
     /// The read end of its standard error.
     pub stderr: OwnedFd,
+    /// The write end of its standard input, where it is a pipe.
+    pub stdin: Option<OwnedFd>,
 }
 
 /// Why there is no process.
@@ -158,6 +161,15 @@ pub fn pipe_tags(cell: CellId, run: RunId) -> [Tag; 2] {
     })
 }
 
+/// The tag under which the keeper holds the write end of a run's standard input.
+pub fn stdin_tag(cell: CellId, run: RunId) -> Tag {
+    Tag {
+        slot: cell.0,
+        kind: Kind::STDIN,
+        generation: run.0,
+    }
+}
+
 /// The tag under which the keeper holds a run's pidfd.
 pub fn child_tag(cell: CellId, pid: i32) -> Tag {
     Tag {
@@ -169,36 +181,41 @@ pub fn child_tag(cell: CellId, pid: i32) -> Tag {
 
 impl Tools {
     fn carry_out(&self, order: &Order) -> Result<Born, Problem> {
-        let broken = |reason: String| Problem {
-            fault: SpawnFault::Broken,
-            reason,
-        };
-        let short = |error: &io::Error| problem_of_machine("cannot make its pipes", error);
         let identity = identity(&order.app).map_err(broken)?;
-        let out = pipe_for_app(identity.as_ref()).map_err(|e| short(&e))?;
-        let err = pipe_for_app(identity.as_ref()).map_err(|e| short(&e))?;
-        let tags = pipe_tags(order.cell, order.run);
-        let held = [
-            (tags[0], out.read.as_raw_fd()),
-            (tags[1], err.read.as_raw_fd()),
-        ];
+        let short = |error: io::Error| problem_of_machine("cannot make its pipes", &error);
+        let pipes = Pipes::new(order, identity.as_ref()).map_err(short)?;
         // The keeper takes them while this thread does the rest, so that hardly anybody waits.
-        self.estate.ask_to_hold(&held);
+        self.estate.ask_to_hold(&pipes.held());
         let prepared = prepare(&order.app, identity)
-            .and_then(|prepared| self.look_at_logs(&order.id).map(|()| prepared));
-        self.estate.surely_held(&held).map_err(|e| short(&e))?;
-        let prepared = prepared.map_err(|reason| {
-            tags.into_iter().for_each(|tag| self.estate.drop_held(tag));
-            broken(reason)
-        })?;
+            .and_then(|prepared| self.look_at_logs(&order.id).map(|()| prepared))
+            .map_err(broken);
+        self.estate.surely_held(&pipes.held()).map_err(short)?;
+        let drop_pipes =
+            |tags: Vec<Tag>| tags.into_iter().for_each(|tag| self.estate.drop_held(tag));
+        let tags = pipes.tags.clone();
+        self.with_pipes(order, prepared, pipes)
+            .inspect_err(|_| drop_pipes(tags))
+    }
+
+    fn with_pipes(
+        &self,
+        order: &Order,
+        prepared: Result<Prepared, Problem>,
+        pipes: Pipes,
+    ) -> Result<Born, Problem> {
+        let prepared = prepared?;
+        let (stdin, input) = match pipes.stdin {
+            Some(AppPipe { ours, apps }) => (Some(apps), Some(ours)),
+            None => (None, None),
+        };
         let launch = Launch {
             programs: prepared.programs,
             argv: prepared.argv,
             env: self.environment(order, prepared.env).map_err(broken)?,
             directory: prepared.directory,
-            stdin: None,
-            stdout: out.write,
-            stderr: err.write,
+            stdin,
+            stdout: pipes.stdout.apps,
+            stderr: pipes.stderr.apps,
             identity: prepared.identity,
             umask: prepared.umask,
             nofile: prepared.nofile,
@@ -207,34 +224,31 @@ impl Tools {
             keeper: self.keeper,
             no_new_privs: false,
         };
-        let outcome = self.write_down_and_spawn(order, &launch);
-        let problem = match outcome {
+        match self.write_down_and_spawn(order, &launch) {
             Outcome::Running { pid, pidfd } => {
                 if let Some(pidfd) = &pidfd {
                     self.estate.hold(child_tag(order.cell, pid), pidfd);
                 }
-                return Ok(Born {
+                Ok(Born {
                     pid,
                     pidfd,
-                    stdout: out.read,
-                    stderr: err.read,
-                });
+                    stdout: pipes.stdout.ours,
+                    stderr: pipes.stderr.ours,
+                    stdin: input,
+                })
             }
-            Outcome::Failed { stage, errno, .. } => failed_stage(
+            Outcome::Failed { stage, errno, .. } => Err(failed_stage(
                 stage,
                 errno,
                 &launch.programs[0],
                 &launch.directory,
                 order.app.user.as_deref(),
-            ),
-            Outcome::NoProcess { errno } => {
-                problem_of_machine("no process to be had", &io::Error::from(errno))
-            }
-        };
-        for tag in tags {
-            self.estate.drop_held(tag);
+            )),
+            Outcome::NoProcess { errno } => Err(problem_of_machine(
+                "no process to be had",
+                &io::Error::from(errno),
+            )),
         }
-        Err(problem)
     }
 
     fn write_down_and_spawn(&self, order: &Order, launch: &Launch) -> Outcome {
@@ -296,6 +310,45 @@ impl Tools {
                     .map_err(|_| format!("the value of {key} contains a NUL byte"))
             })
             .collect()
+    }
+}
+
+/// The pipes of a run.
+struct Pipes {
+    stdout: AppPipe,
+    stderr: AppPipe,
+    stdin: Option<AppPipe>,
+    /// Under which the keeper holds this program's ends, in this order.
+    tags: Vec<Tag>,
+}
+
+impl Pipes {
+    fn new(order: &Order, identity: Option<&Identity>) -> io::Result<Pipes> {
+        let stdin = match order.app.stdin {
+            Stdin::Null => None,
+            Stdin::Pipe => Some(input_for_app(identity)?),
+        };
+        let mut tags = Vec::from(pipe_tags(order.cell, order.run));
+        tags.extend(stdin.as_ref().map(|_| stdin_tag(order.cell, order.run)));
+        Ok(Pipes {
+            stdout: pipe_for_app(identity)?,
+            stderr: pipe_for_app(identity)?,
+            stdin,
+            tags,
+        })
+    }
+
+    fn held(&self) -> Vec<(Tag, RawFd)> {
+        let pipes = [&self.stdout, &self.stderr].into_iter().chain(&self.stdin);
+        let ends = pipes.map(|pipe| pipe.ours.as_raw_fd());
+        self.tags.iter().copied().zip(ends).collect()
+    }
+}
+
+fn broken(reason: String) -> Problem {
+    Problem {
+        fault: SpawnFault::Broken,
+        reason,
     }
 }
 

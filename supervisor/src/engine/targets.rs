@@ -8,12 +8,8 @@ use crate::persist::desired::{Entry, Wish};
 
 /// The answer to a name that nobody has.
 pub fn no_such_app(name: &str) -> Failure {
-    Failure {
-        kind: FailureKind::NoSuchApp,
-        message: format!("there is no app {name:?}"),
-        causes: Vec::new(),
-        hint: Some("`supervisorctl status` lists them".to_owned()),
-    }
+    Failure::new(FailureKind::NoSuchApp, format!("there is no app {name:?}"))
+        .hint("`supervisorctl status` lists them")
 }
 
 impl Engine {

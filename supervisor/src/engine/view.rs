@@ -2,7 +2,7 @@
 
 use nix::sys::time::TimeValLike;
 use supervisor_config::App;
-use supervisor_core::{Exit, Phase, RestartWhen, Service as Core, ServiceId, Time, Wait};
+use supervisor_core::{Exit, Phase, RestartWhen, RunId, Service as Core, ServiceId, Time, Wait};
 use supervisor_protocol::{
     DaemonStatus, Details, LastExit as WireExit, LogPaths, Process, Reply, Service, State,
 };
@@ -16,6 +16,7 @@ use super::record::LastExit;
 use super::{Engine, Live, explain, now};
 use crate::os::tree::{Table, Tree};
 use crate::os::{pidfd, proc};
+use crate::persist::slots::{CellId, Slots};
 
 /// Rows in one frame: far below its limit, whatever the rows say.
 const ROWS: usize = 256;
@@ -36,9 +37,14 @@ impl Engine {
     /// The run of an instance that counts, where it has a process.
     pub(super) fn live_of(&self, id: &ServiceId) -> Option<&Live> {
         let run = self.fleet.get(id)?.run()?;
-        self.cells
-            .values()
-            .find(|live| live.id == *id && live.run == run)
+        self.cells.get(&self.cell_of(id, run)?)
+    }
+
+    /// The cell of a run: one of the two that its instance's slot has.
+    pub(super) fn cell_of(&self, id: &ServiceId, run: RunId) -> Option<CellId> {
+        let slot = self.instances.get(id)?.slot;
+        let is_of = |cell: &CellId| self.cells.get(cell).is_some_and(|live| live.run == run);
+        Slots::cells(slot).into_iter().find(is_of)
     }
 
     /// The pid of an instance's main process.
@@ -51,7 +57,7 @@ impl Engine {
             Ok(ids) => ids,
             Err(failure) => return replies.send(Reply::Error(failure)),
         };
-        let table = (!ids.is_empty()).then(Table::scan);
+        let table = (!ids.is_empty()).then(|| self.look());
         for part in ids.chunks(ROWS) {
             let rows = part
                 .iter()
@@ -60,6 +66,11 @@ impl Engine {
             replies.send(Reply::Services(rows));
         }
         replies.end();
+    }
+
+    /// One look at all processes.
+    fn look(&self) -> Table {
+        Table::scan_knowing(self.by_pid.keys().copied().collect())
     }
 
     fn row(&mut self, id: &ServiceId, table: Option<&Table>) -> Option<Service> {
@@ -111,10 +122,8 @@ impl Engine {
         let run = self.fleet.get(id)?.run()?;
         let now = now();
         let since = self.fleet.get(id)?.since();
-        let live = self
-            .cells
-            .values_mut()
-            .find(|live| live.id == *id && live.run == run)?;
+        let cell = self.cell_of(id, run)?;
+        let live = self.cells.get_mut(&cell)?;
         let main = live.pid.filter(|_| live.ending.is_none())?;
         let tree = Tree {
             keeper,
@@ -218,7 +227,7 @@ impl Engine {
             Ok(ids) => ids,
             Err(failure) => return replies.send(Reply::Error(failure)),
         };
-        let table = Table::scan();
+        let table = self.look();
         for id in &ids {
             let Some(row) = self.row(id, Some(&table)) else {
                 continue;

@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use supervisor_config::App;
+use supervisor_config::{App, DaemonSettings};
 use supervisor_core::{Boot, Name, ServiceId, Want};
 
 /// The version of the document that this program writes, and the newest it reads.
@@ -25,6 +25,9 @@ pub struct Desired {
     /// The number that the next new instance is shown under.
     #[serde(default)]
     pub next_id: u64,
+    /// What its own file asks of the daemon.
+    #[serde(default)]
+    pub daemon: DaemonSettings,
     /// The apps.
     #[serde(default)]
     pub apps: BTreeMap<Name, Entry>,
@@ -67,6 +70,7 @@ impl Default for Desired {
         Desired {
             version: VERSION,
             next_id: 0,
+            daemon: DaemonSettings::default(),
             apps: BTreeMap::new(),
         }
     }
@@ -118,12 +122,17 @@ impl Desired {
         });
         entry.app = app;
         entry.origin = origin;
+        // More of what the operator has stopped is stopped, too.
+        let mut stay = entry.instances.values().filter(|wish| !wish.remove);
+        let stopped = stay.next().is_some_and(|wish| wish.want == Want::Down)
+            && stay.all(|wish| wish.want == Want::Down);
+        let want = if stopped { Want::Down } else { Want::Up };
         for (&number, wish) in &mut entry.instances {
             if number >= wanted {
                 wish.remove = true;
             } else if wish.remove {
                 *wish = Wish {
-                    want: Want::Up,
+                    want,
                     remove: false,
                     ..*wish
                 };
@@ -135,7 +144,7 @@ impl Desired {
                 self.next_id += 1;
                 Wish {
                     id,
-                    want: Want::Up,
+                    want,
                     asked: 0,
                     done: None,
                     remove: false,

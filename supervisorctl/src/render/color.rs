@@ -36,9 +36,20 @@ impl Colour {
 
 /// `text` in colour, where there is colour.
 pub fn paint(style: Style, colour: Colour, text: &str) -> String {
+    let mut out = String::new();
+    paint_into(&mut out, style, colour, text);
+    out
+}
+
+/// The same at the end of `out`.
+pub fn paint_into(out: &mut String, style: Style, colour: Colour, text: &str) {
     match style {
-        Style::Plain => text.to_owned(),
-        Style::Coloured => format!("{}{text}\x1b[0m", colour.code()),
+        Style::Plain => out.push_str(text),
+        Style::Coloured => {
+            for part in [colour.code(), text, "\x1b[0m"] {
+                out.push_str(part);
+            }
+        }
     }
 }
 

@@ -55,6 +55,7 @@ pub fn down(id: u64, name: &str, state: State, reason: &str) -> Service {
 pub fn fleet() -> Vec<Service> {
     let backoff = Service {
         restarts: 17,
+        failures: 5,
         next_start_in_ms: Some(11_200),
         ..down(
             3,
@@ -87,6 +88,15 @@ pub fn fleet() -> Vec<Service> {
         dropped,
         down(8, "migrate", State::Completed, "exit code 0"),
         Service {
+            failures: 3,
+            ..down(10, "flapping", State::Running, "exit code 7")
+        },
+        Service {
+            namespace: "日本語".into(),
+            note: Some("❤\u{fe0f} e\u{301}\u{200b} 👩‍👩‍👧 gone".into()),
+            ..down(11, &"n".repeat(64), State::Backoff, "")
+        },
+        Service {
             ready: Some(false),
             ..{
                 let mut service = running(9, "smd-store-image-resizer", 0);
@@ -95,6 +105,26 @@ pub fn fleet() -> Vec<Service> {
             }
         },
     ]
+}
+
+/// So many that they scroll by; a few are in trouble.
+pub fn hundred() -> Vec<Service> {
+    let row = |id: u64| {
+        let name = format!("app-{id}");
+        match id {
+            30 | 60 => Service {
+                failures: 4,
+                next_start_in_ms: Some(800),
+                ..down(id, &name, State::Backoff, "exit code 1")
+            },
+            77 => Service {
+                note: Some("killed by SIGSEGV; given up after 16 tries".into()),
+                ..down(id, &name, State::Errored, "killed by SIGSEGV")
+            },
+            _ => running(id, &name, 0),
+        }
+    };
+    (0..100).map(row).collect()
 }
 
 /// One instance in full.

@@ -2,11 +2,13 @@
 
 pub mod color;
 pub mod details;
+pub mod faults;
 #[cfg(test)]
-mod fixtures;
+pub mod fixtures;
 pub mod outcome;
 pub mod plan;
 pub mod sanitize;
 pub mod services;
 pub mod table;
+pub mod text;
 pub mod units;

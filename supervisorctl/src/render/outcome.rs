@@ -18,7 +18,10 @@ pub fn render(outcome: &Outcome, names: &Names, style: Style) -> String {
         | Done::Stopped
         | Done::AlreadyStopped
         | Done::Deleted
-        | Done::Signalled => Colour::Bold,
+        | Done::Signalled
+        | Done::Sent
+        | Done::Reset
+        | Done::Flushed => Colour::Bold,
     };
     let mut parts = vec![
         names.of(&outcome.name, outcome.instance),
@@ -26,13 +29,14 @@ pub fn render(outcome: &Outcome, names: &Names, style: Style) -> String {
     ];
     parts.extend(pids(outcome));
     let took_time = match outcome.done {
-        Done::AlreadyRunning | Done::AlreadyStopped | Done::Waiting => false,
-        Done::Started
-        | Done::Stopped
-        | Done::Restarted
-        | Done::Deleted
+        Done::AlreadyRunning
+        | Done::AlreadyStopped
+        | Done::Waiting
         | Done::Signalled
-        | Done::Failed => true,
+        | Done::Sent
+        | Done::Reset
+        | Done::Flushed => false,
+        Done::Started | Done::Stopped | Done::Restarted | Done::Deleted | Done::Failed => true,
     };
     if took_time {
         parts.push(units::took(outcome.ms));
@@ -56,6 +60,9 @@ fn word(done: Done) -> &'static str {
         Done::Restarted => "restarted",
         Done::Deleted => "deleted",
         Done::Signalled => "signalled",
+        Done::Sent => "sent",
+        Done::Reset => "reset",
+        Done::Flushed => "flushed",
         Done::Waiting => "waiting",
         Done::Failed => "failed",
     }

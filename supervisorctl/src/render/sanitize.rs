@@ -59,34 +59,46 @@ pub fn block(text: &str) -> String {
 
 /// Text for one line of a table or a sentence: without colour, tabs and newlines become spaces.
 pub fn cell(text: &str) -> String {
-    let spaced = text.trim_end().replace(['\n', '\t'], " ");
-    escape(&spaced, |_| false)
+    span(text.trim_end())
+}
+
+/// The same for a piece of a line, whose spaces at the end count.
+pub fn span(text: &str) -> String {
+    // Most cells of a big table are like this.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
+    escape(&text.replace(['\n', '\t'], " "), |_| false)
 }
 
 /// JSON that means the same: what would steer a terminal stands in it as `\u009b`.
 pub fn json(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if forbidden(c) && c != '\n' {
+    replace(
+        text,
+        |c| c != '\n' && forbidden(c),
+        |c, out| {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 write!(out, "\\u{unit:04x}").expect("a String can always be written");
             }
-        } else {
-            out.push(c);
-        }
-    }
-    out
+        },
+    )
 }
 
 fn escape(text: &str, allowed: impl Fn(char) -> bool) -> String {
+    let is_wrong = |c| forbidden(c) && !allowed(c);
+    replace(text, is_wrong, |c, out| out.push_str(&visible(c)))
+}
+
+/// `text` with what is wrong in it put otherwise.
+fn replace(text: &str, is_wrong: impl Fn(char) -> bool, put: impl Fn(char, &mut String)) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if forbidden(c) && !allowed(c) {
-            out.push_str(&visible(c));
-        } else {
-            out.push(c);
-        }
+    let mut rest = text;
+    while let Some((at, c)) = rest.char_indices().find(|&(_, c)| is_wrong(c)) {
+        out.push_str(&rest[..at]);
+        put(c, &mut out);
+        rest = &rest[at + c.len_utf8()..];
     }
+    out.push_str(rest);
     out
 }
 

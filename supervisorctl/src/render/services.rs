@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use supervisor_protocol::{Service, State};
 
-use super::color::{Colour, of_state};
-use super::table::{self, Align, Cell, Column, Fit};
+use super::color::{Colour, of_state, paint};
+use super::table::{self, Align, Cell, Column, Fit, Note};
+use super::text::wrap;
 use super::{sanitize, units};
 use crate::output::Style;
 
@@ -40,74 +41,150 @@ impl Names {
 
     /// The name to show.
     pub fn of(&self, name: &str, instance: u32) -> String {
+        sanitize::cell(name) + &self.tail(name, instance)
+    }
+
+    /// What stands after the app's name.
+    fn tail(&self, name: &str, instance: u32) -> String {
         if instance > 0 || self.several.contains(name) {
-            sanitize::cell(&format!("{name}:{instance}"))
+            format!(":{instance}")
         } else {
-            sanitize::cell(name)
+            String::new()
         }
     }
 }
 
-/// The whole table.
+/// What stands in the place of a table without rows.
+pub const EMPTY: &str =
+    "no apps yet; `supervisorctl start SCRIPT` or `supervisorctl up FILE` adds some\n";
+
+/// More rows than this are summed up below the table, where the eye is when they have scrolled by.
+const MANY: usize = 20;
+
+/// The whole table. Without a width it is for programs: see [`table`](super::table).
 pub fn table(rows: &[Service], names: &Names, width: Option<usize>, style: Style) -> String {
+    if rows.is_empty() {
+        return EMPTY.to_owned();
+    }
+    let columns = columns(rows, names, width.is_some());
+    let notes: Vec<_> = rows.iter().map(note).collect();
+    let mut text = table::render(columns, &notes, width, style);
+    if let Some(width) = width
+        && rows.len() > MANY
+    {
+        for line in wrap(&summary(rows, names), width) {
+            text.push_str(&paint(style, Colour::Bold, &line));
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn columns(rows: &[Service], names: &Names, is_for_people: bool) -> Vec<Column> {
     let column = |header, align, fit, cell: &dyn Fn(&Service) -> Cell| Column {
         header,
         align,
         fit,
         cells: rows.iter().map(cell).collect(),
     };
-    let or_dash = |text: Option<String>| Cell::plain(text.unwrap_or_else(|| "-".into()));
-    let columns = vec![
-        column("id", Align::Right, Fit::Drop(1), &|s| {
+    let number = |text: Option<String>| text.map_or(Cell::NOTHING, compact);
+    // A program that splits at spaces must find one word in each cell.
+    let word_of = |text: &str| match sanitize::cell(text) {
+        text if text.is_empty() => Cell::NOTHING,
+        text if !is_for_people => Cell::plain(text.replace(' ', "_")),
+        text => Cell::plain(text),
+    };
+    vec![
+        column("id", Align::Right, Fit::Keep, &|s| {
             Cell::plain(s.id.to_string())
         }),
-        column(
-            "name",
-            Align::Left,
-            Fit::Cut {
-                wanted: 32,
-                least: 20,
-            },
-            &|s| Cell {
-                text: names.of(&s.name, s.instance),
-                colour: Some(Colour::Bold),
-                ..Cell::default()
-            },
-        ),
-        column("namespace", Align::Left, Fit::Drop(7), &|s| {
-            Cell::plain(sanitize::cell(&s.namespace))
+        column("name", Align::Left, Fit::Cut, &|s| Cell {
+            tail: names.tail(&s.name, s.instance),
+            ..word_of(&s.name)
+        }),
+        column("namespace", Align::Left, Fit::Drop(6), &|s| {
+            word_of(&s.namespace)
         }),
         column("state", Align::Left, Fit::Keep, &|s| Cell {
-            text: word(s.state).into(),
-            colour: Some(of_state(s.state)),
-            ..Cell::default()
+            colour: Some(colour(s)),
+            ..Cell::plain(word(s.state))
         }),
-        column("pid", Align::Right, Fit::Drop(6), &|s| {
-            or_dash(s.pid.map(|pid| pid.to_string()))
+        column("pid", Align::Right, Fit::Drop(5), &|s| {
+            number(s.pid.map(|pid| pid.to_string()))
         }),
-        column("uptime", Align::Right, Fit::Drop(3), &|s| {
-            or_dash(s.uptime_ms.map(units::age))
+        column("uptime", Align::Right, Fit::Drop(2), &|s| {
+            number(s.uptime_ms.map(units::age))
         }),
-        column("restarts", Align::Right, Fit::Drop(2), &|s| {
-            Cell::plain(s.restarts.to_string())
+        column("restarts", Align::Right, Fit::Drop(1), &|s| {
+            number(Some(s.restarts.to_string()))
         }),
-        column("cpu", Align::Right, Fit::Drop(5), &|s| {
-            or_dash(s.cpu_percent.map(percent))
+        column("cpu", Align::Right, Fit::Drop(4), &|s| {
+            number(s.cpu_percent.map(percent))
         }),
-        column("memory", Align::Right, Fit::Drop(4), &|s| {
-            or_dash(s.memory_bytes.map(units::bytes))
+        column("memory", Align::Right, Fit::Drop(3), &|s| {
+            number(s.memory_bytes.map(units::bytes))
         }),
-        column(
-            "note",
-            Align::Left,
-            Fit::Cut {
-                wanted: 30,
-                least: 27,
-            },
-            &note,
-        ),
-    ];
-    table::render(columns, width, style)
+    ]
+}
+
+/// A number with its unit as one word, as in the config file: `48.2MB`, `1d2h`.
+fn compact(mut text: String) -> Cell {
+    text.retain(|c| c != ' ');
+    Cell::plain(text)
+}
+
+/// In the order of the summary: what is well, what is on its way, what needs a look.
+const STATES: [State; 8] = [
+    State::Running,
+    State::Completed,
+    State::Stopped,
+    State::Starting,
+    State::Stopping,
+    State::Waiting,
+    State::Backoff,
+    State::Errored,
+];
+
+/// `100 apps: 97 running, 2 backoff (api, mail), 1 errored (x)`.
+fn summary(rows: &[Service], names: &Names) -> String {
+    let apps: BTreeSet<_> = rows.iter().map(|row| &row.name).collect();
+    let what = if apps.len() == rows.len() {
+        "apps"
+    } else {
+        "instances"
+    };
+    let parts = STATES.iter().filter_map(|state| {
+        let of_state: Vec<_> = rows.iter().filter(|row| row.state == *state).collect();
+        if of_state.is_empty() {
+            return None;
+        }
+        let mut text = format!("{} {}", of_state.len(), word(*state));
+        if matches!(state, State::Backoff | State::Errored) {
+            let shown = of_state.iter().take(5);
+            let mut shown: Vec<_> = shown.map(|row| names.of(&row.name, row.instance)).collect();
+            if of_state.len() > shown.len() {
+                shown.push(format!("{} more", of_state.len() - shown.len()));
+            }
+            text.push_str(&format!(" ({})", shown.join(", ")));
+        }
+        Some(text)
+    });
+    let parts: Vec<_> = parts.collect();
+    format!("{} {what}: {}", rows.len(), parts.join(", "))
+}
+
+/// One that runs only until it falls over again is not green.
+fn colour(service: &Service) -> Colour {
+    if service.state == State::Running && crashes(service) {
+        Colour::Yellow
+    } else {
+        of_state(service.state)
+    }
+}
+
+/// Whether it ended quickly, and more than once in a row.
+fn crashes(service: &Service) -> bool {
+    service.failures > 1
 }
 
 /// The word for a state, as in JSON.
@@ -129,29 +206,11 @@ pub fn percent(share: f64) -> String {
     format!("{share:.1}%")
 }
 
-/// Why it is as it is, and (never cut) what happens next.
-pub fn note(service: &Service) -> Cell {
-    let reason = service.last_exit.as_ref().map(|exit| exit.reason.as_str());
-    let why = match (service.note.as_deref(), service.state) {
-        (Some(note), _) => Some(note),
-        (None, State::Backoff | State::Errored) => reason,
-        (
-            None,
-            State::Stopped
-            | State::Waiting
-            | State::Starting
-            | State::Running
-            | State::Stopping
-            | State::Completed,
-        ) => None,
-    };
-    let mut text = why.map(sanitize::cell).unwrap_or_default();
-    let mut tail = Vec::new();
+/// Why it is as it is, how often in a row, and what happens next.
+pub fn note(service: &Service) -> Note {
+    let mut why = why(service).map(sanitize::cell).unwrap_or_default();
+    let mut next = String::new();
     if let Some(ms) = service.next_start_in_ms {
-        // Where the sentence ends with the next try itself, it is said in the part that is not cut.
-        if let Some(at) = text.rfind("next try in") {
-            text.truncate(text[..at].trim_end_matches([' ', ',', ';']).len());
-        }
         let verb = match service.state {
             State::Backoff => "next try",
             State::Stopped
@@ -162,87 +221,57 @@ pub fn note(service: &Service) -> Cell {
             | State::Errored
             | State::Completed => "starts",
         };
-        tail.push(format!("{verb} in {}", units::until(ms)));
+        // Said once, in the part that is not cut.
+        if let Some(at) = why.rfind(&format!("{verb} in ")) {
+            why.truncate(why[..at].trim_end_matches([' ', ',', ';']).len());
+        }
+        next = format!("; {verb} in {}", units::until(ms));
+    }
+    let is_counted = why.contains("in a row") || why.contains("given up");
+    if crashes(service) && !why.is_empty() && !is_counted {
+        next = format!(", {} in a row{next}", service.failures);
     }
     if service.logs.dropped_lines > 0 {
-        tail.push(format!("{} log lines dropped", service.logs.dropped_lines));
+        next.push_str(&format!(
+            "; {} log lines dropped",
+            service.logs.dropped_lines
+        ));
     }
-    let tail = tail.join(", ");
-    let tail = if text.is_empty() || tail.is_empty() {
-        tail
-    } else {
-        format!(", {tail}")
+    if why.is_empty() {
+        next = next.trim_start_matches([';', ' ']).to_owned();
+    }
+    let colour = match service.state {
+        State::Errored => Colour::Red,
+        State::Backoff => Colour::Yellow,
+        State::Running | State::Starting if crashes(service) => Colour::Yellow,
+        State::Stopped
+        | State::Waiting
+        | State::Starting
+        | State::Running
+        | State::Stopping
+        | State::Completed => Colour::Dim,
     };
-    Cell {
-        text,
-        tail,
-        colour: None,
+    Note {
+        why,
+        next,
+        colour: Some(colour),
     }
+}
+
+fn why(service: &Service) -> Option<&str> {
+    let reason = || service.last_exit.as_ref().map(|exit| exit.reason.as_str());
+    service.note.as_deref().or_else(|| match service.state {
+        State::Backoff | State::Errored => reason(),
+        State::Running | State::Starting if crashes(service) => reason(),
+        State::Stopped
+        | State::Waiting
+        | State::Starting
+        | State::Running
+        | State::Stopping
+        | State::Completed => None,
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use unicode_width::UnicodeWidthStr as _;
-
-    use super::*;
-    use crate::render::fixtures::{fleet, running};
-
-    #[test]
-    fn the_table_fits_every_width() {
-        let mut rows = fleet();
-        let names = Names::new(&rows, &[]);
-        for width in [60, 80, 120, 200] {
-            let text = table(&rows, &names, Some(width), Style::Plain);
-            insta::assert_snapshot!(format!("width_{width}"), text);
-        }
-        insta::assert_snapshot!("pipe", table(&rows, &names, None, Style::Plain));
-        let coloured = table(&rows, &names, Some(100), Style::Coloured).replace('\x1b', "ESC");
-        insta::assert_snapshot!("coloured", coloured);
-        rows.push(running(10, &"n".repeat(64), 0));
-        for width in 60..=250 {
-            for line in table(&rows, &names, Some(width), Style::Plain).lines() {
-                assert!(line.width() <= width, "{width}: {line}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_quiet_fleet_has_no_notes() {
-        let rows = [running(0, "api", 0), running(1, "web", 0)];
-        let text = table(&rows, &Names::new(&rows, &[]), Some(80), Style::Plain);
-        insta::assert_snapshot!(text, @r"
-        id  name  state     pid  uptime  restarts   cpu   memory
-         0  api   running  4710   1d 2h         0  1.5%  48.2 MB
-         1  web   running  4711   1d 2h         0  1.5%  48.2 MB
-        ");
-    }
-
-    #[test]
-    fn the_next_try_is_said_once_and_not_cut() {
-        let mut service = running(0, "api", 0);
-        service.state = State::Backoff;
-        service.next_start_in_ms = Some(12_000);
-        for said in ["exit code 1", "exit code 1; next try in 11.9 s"] {
-            service.note = Some(said.into());
-            let note = note(&service);
-            assert_eq!(
-                (note.text.as_str(), note.tail.as_str()),
-                ("exit code 1", ", next try in 12 s")
-            );
-        }
-    }
-
-    #[test]
-    fn instances_are_told_apart_where_there_are_several() {
-        let rows = [
-            running(0, "api", 0),
-            running(1, "web", 0),
-            running(2, "web", 1),
-        ];
-        let shown = |names: Names| rows.each_ref().map(|row| names.of(&row.name, row.instance));
-        assert_eq!(shown(Names::new(&rows, &[])), ["api", "web:0", "web:1"]);
-        assert_eq!(shown(Names::default()), ["api", "web", "web:1"]);
-        let typed = Names::new(&rows[..1], &["api:0".into()]);
-        assert_eq!(typed.of("api", 0), "api:0");
-    }
-}
+#[path = "services_tests.rs"]
+mod tests;

@@ -1,13 +1,14 @@
-//! `daemon status` and `daemon stop`.
+//! `daemon status`, `daemon stop` and `daemon reload`.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
+use clap::{Args, Subcommand};
 use supervisor_protocol::client::{Client, ConnectError};
 use supervisor_protocol::{DaemonStatus, Paths, Reply, Request};
 
-use super::report::carry_out;
-use super::{Context, collect, open};
+use super::report::{Named, Telling, carry_out};
+use super::{Context, collect, open, up};
 use crate::errors::{CliError, Exit};
 use crate::render::services::Names;
 use crate::render::{sanitize, units};
@@ -15,8 +16,46 @@ use crate::render::{sanitize, units};
 /// How long the daemon may take to go after the last app has stopped.
 const GOES_WITHIN: Duration = Duration::from_secs(10);
 
-/// Its processes, its age, its version.
-pub fn status(context: &mut Context, json: bool) -> Result<Exit, CliError> {
+/// The daemon itself
+#[derive(Debug, Args)]
+#[command(after_help = "Example: supervisorctl daemon status")]
+pub struct Daemon {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Its processes, its age, its version
+    #[command(after_help = "Example: supervisorctl daemon status --json")]
+    Status {
+        /// As one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stop all apps in order, then the daemon; the next start brings back what ran
+    #[command(after_help = "Example: supervisorctl daemon stop")]
+    Stop,
+    /// Read the configured files again and make their apps so
+    #[command(after_help = "Example: supervisorctl daemon reload --dry-run")]
+    Reload {
+        #[command(flatten)]
+        how: up::How,
+    },
+}
+
+impl Daemon {
+    /// Does it.
+    pub fn run(&self, context: &mut Context) -> Result<Exit, CliError> {
+        match &self.verb {
+            Verb::Status { json } => status(context, *json),
+            Verb::Stop => stop(context),
+            Verb::Reload { how } => up::make_so(context, None, how, false),
+        }
+    }
+}
+
+fn status(context: &mut Context, json: bool) -> Result<Exit, CliError> {
     let found = collect(
         &mut open(context)?,
         &Request::DaemonStatus,
@@ -70,11 +109,14 @@ fn page(status: &DaemonStatus) -> String {
 
 /// Stops the apps, then the daemon, and returns when it is gone: `supervisor` may be started anew
 /// right after.
-pub fn stop(context: &mut Context) -> Result<Exit, CliError> {
+fn stop(context: &mut Context) -> Result<Exit, CliError> {
     let mut session = open(context)?;
-    let result = carry_out(&mut session, &Request::DaemonStop, |news| {
-        news.print(&mut context.out, &Names::default())
-    });
+    let telling = Telling {
+        names: Named::As(Names::default()),
+        awaited: Vec::new(),
+        json: false,
+    };
+    let result = carry_out(context, &mut session, &Request::DaemonStop, telling);
     drop(session);
     let exit = match result {
         Ok(report) => report.exit(),

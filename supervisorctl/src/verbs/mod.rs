@@ -1,21 +1,43 @@
-//! One file for each verb, and what they share: the session, the rows of the table, outcomes.
+//! One file for each verb, with its words and what it does; here, the list of them and what they
+//! share: the session, the rows of the table, JSON.
 
 mod act;
+mod check;
+pub mod completions;
 mod daemon;
+mod delete;
+mod env;
+mod flush;
+pub mod foreign;
+#[cfg(test)]
+mod fuzz;
+mod id;
 mod launch;
 mod logs;
+mod man;
 mod other;
+mod pid;
+mod reload;
 mod report;
+mod reset;
+mod restart;
+mod scale;
+mod schema;
+mod send;
 mod show;
+mod signal;
+mod spinner;
 mod start;
 mod status;
+mod stop;
 mod up;
 
+use clap::Subcommand;
 use serde::Serialize;
 use supervisor_protocol::client::{Incoming, Session};
-use supervisor_protocol::{Act, Paths, Reply, Request, Service};
+use supervisor_protocol::{Paths, Reply, Request, Service};
 
-use crate::cli::{DaemonVerb, Verb};
+use crate::cli::Cli;
 use crate::errors::{CliError, Exit};
 use crate::output::Out;
 use crate::render::sanitize;
@@ -26,44 +48,68 @@ pub struct Context {
     pub paths: Paths,
     /// Standard output.
     pub out: Out,
+    /// Outcomes are not printed.
+    pub silent: bool,
+}
+
+// In the order of the help. A doc comment here would stand in the help instead of the verb's own.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    Up(up::Up),
+    Start(Box<start::Start>),
+    Stop(stop::Stop),
+    Restart(restart::Restart),
+    Reload(reload::Reload),
+    Delete(delete::Delete),
+    Scale(scale::Scale),
+    Status(status::Status),
+    Show(show::Show),
+    Logs(logs::Logs),
+    Flush(flush::Flush),
+    Signal(signal::Signal),
+    Send(send::Send),
+    Reset(reset::Reset),
+    Pid(pid::Pid),
+    Id(id::Id),
+    Env(env::Env),
+    Check(check::Check),
+    Schema(schema::Schema),
+    Daemon(daemon::Daemon),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 /// Carries out one verb.
-pub fn run(verb: Verb) -> Result<Exit, CliError> {
+pub fn run(cli: Cli) -> Result<Exit, CliError> {
     let mut context = Context {
         paths: Paths::from_env()?,
         out: Out::new(),
+        silent: cli.silent,
     };
     let context = &mut context;
-    match verb {
-        Verb::Up(args) => up::run(context, &args),
-        Verb::Start(args) => start::run(context, &args),
-        Verb::Stop(args) => act::run(context, Act::Stop, &args.targets),
-        Verb::Restart(args) => act::run(context, Act::Restart, &args.targets),
-        Verb::Delete(args) => act::run(context, Act::Delete, &args.targets),
-        Verb::Status(args) => status::run(context, &args),
-        Verb::Show(args) => show::run(context, &args),
-        Verb::Logs(args) => logs::run(context, &args),
-        Verb::Signal(args) => {
-            let act = Act::Signal(args.signal.as_str().to_owned());
-            act::run(context, act, &args.targets.targets)
-        }
-        Verb::Daemon {
-            verb: DaemonVerb::Status { json },
-        } => daemon::status(context, json),
-        Verb::Daemon {
-            verb: DaemonVerb::Stop,
-        } => daemon::stop(context),
-        Verb::Save => {
-            context
-                .out
-                .text("nothing to do: everything is always saved\n")?;
-            Ok(Exit::Done)
-        }
-        Verb::Kill => Err(CliError::new(
-            Exit::Usage,
-            "`kill` is PM2's word; here it is `supervisorctl daemon stop`",
-        )),
+    match cli.verb {
+        Verb::Up(verb) => verb.run(context),
+        Verb::Start(verb) => verb.run(context),
+        Verb::Stop(verb) => verb.run(context),
+        Verb::Restart(verb) => verb.run(context),
+        Verb::Reload(verb) => verb.run(context),
+        Verb::Delete(verb) => verb.run(context),
+        Verb::Scale(verb) => verb.run(context),
+        Verb::Status(verb) => verb.run(context),
+        Verb::Show(verb) => verb.run(context),
+        Verb::Logs(verb) => verb.run(context),
+        Verb::Flush(verb) => verb.run(context),
+        Verb::Signal(verb) => verb.run(context),
+        Verb::Send(verb) => verb.run(context),
+        Verb::Reset(verb) => verb.run(context),
+        Verb::Pid(verb) => verb.run(context),
+        Verb::Id(verb) => verb.run(context),
+        Verb::Env(verb) => verb.run(context),
+        Verb::Check(verb) => verb.run(context),
+        Verb::Schema(verb) => verb.run(context),
+        Verb::Daemon(verb) => verb.run(context),
+        Verb::Completions(verb) => verb.run(context),
+        Verb::Man(verb) => verb.run(context),
     }
 }
 

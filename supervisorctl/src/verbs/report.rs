@@ -1,7 +1,7 @@
 //! Carrying out a request that changes something, and telling how it goes.
 //!
 //! Promises that each target is told once, also when the connection broke and everything came
-//! anew.
+//! anew, and that a person who waits sees for what.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use supervisor_protocol::client::{Incoming, Session};
 use supervisor_protocol::{Outcome, Plan, Reply, Request};
 
+use super::spinner::Spinner;
+use super::{Context, rows};
 use crate::errors::{CliError, Exit};
-use crate::output::Out;
 use crate::render::services::Names;
 use crate::render::{outcome, plan};
 
@@ -34,26 +35,72 @@ impl Report {
             Exit::Failed
         }
     }
+
+    /// With what came of one more request.
+    pub fn extend(&mut self, other: Report) {
+        self.plans.extend(other.plans);
+        self.outcomes.extend(other.outcomes);
+    }
+
+    /// Prints the outcomes where they are wanted as JSON, and says how the command ends.
+    pub fn end(&self, context: &mut Context, json: bool) -> Result<Exit, CliError> {
+        if json {
+            context.out.text(&super::json(&self.outcomes)?)?;
+        }
+        Ok(self.exit())
+    }
 }
 
-/// Sends `request`; `show` is given each plan and outcome as it comes.
+/// How instances are called.
+#[derive(Clone, Debug)]
+pub enum Named {
+    /// As these say.
+    As(Names),
+    /// The daemon is asked when the first one is to be told.
+    Ask,
+}
+
+/// How what happens is told.
+#[derive(Clone, Debug)]
+pub struct Telling {
+    /// How instances are called.
+    pub names: Named,
+    /// For whom is waited, as they are called.
+    pub awaited: Vec<String>,
+    /// Nothing is printed on the way.
+    pub json: bool,
+}
+
+/// Sends `request`, and prints each plan and outcome as it comes.
 pub fn carry_out(
+    context: &mut Context,
     session: &mut Session,
     request: &Request,
-    mut show: impl FnMut(News<'_>) -> Result<(), CliError>,
+    mut telling: Telling,
 ) -> Result<Report, CliError> {
+    let quiet = telling.json || context.silent;
+    let mut spinner = Spinner::start(std::mem::take(&mut telling.awaited));
     let mut report = Report::default();
     session.call::<CliError>(request, |incoming| match incoming {
         // The plan of a second try tells what the first one left over.
         Incoming::Reply(Reply::Plan(plan), _) if report.planned.insert(plan.file.clone()) => {
-            show(News::Plan(&plan))?;
+            spinner.wait_for(names_in(&plan));
+            if !telling.json {
+                let text = plan::render(&plan, context.out.width(), context.out.style);
+                spinner.while_away(|| context.out.text(&text))?;
+            }
             report.plans.push(plan);
             Ok(())
         }
         Incoming::Reply(Reply::Outcome(outcome), _)
             if report.done.insert((outcome.name.clone(), outcome.instance)) =>
         {
-            show(News::Outcome(&outcome))?;
+            if !quiet {
+                let names = telling.names.get(context);
+                let text = outcome::render(&outcome, names, context.out.style);
+                spinner.done(&[&outcome.name, &names.of(&outcome.name, outcome.instance)]);
+                spinner.while_away(|| context.out.text(&text))?;
+            }
             report.outcomes.push(outcome);
             Ok(())
         }
@@ -62,22 +109,27 @@ pub fn carry_out(
     Ok(report)
 }
 
-/// What [`carry_out`] shows.
-#[derive(Clone, Copy, Debug)]
-pub enum News<'a> {
-    /// What is going to be done.
-    Plan(&'a Plan),
-    /// What was done.
-    Outcome(&'a Outcome),
+impl Named {
+    /// How many instances the apps have is known to the daemon alone. Asked on a connection of its
+    /// own, because the other one is in the middle of its replies; without an answer the names are
+    /// only less exact.
+    fn get(&mut self, context: &Context) -> &Names {
+        if let Named::Ask = self {
+            let rows = Session::open(&context.paths)
+                .ok()
+                .and_then(|mut session| rows(&mut session, &[]).ok());
+            *self = Named::As(Names::new(&rows.unwrap_or_default(), &[]));
+        }
+        match self {
+            Named::As(names) => names,
+            Named::Ask => unreachable!("it was asked above"),
+        }
+    }
 }
 
-impl News<'_> {
-    /// Prints it.
-    pub fn print(self, out: &mut Out, names: &Names) -> Result<(), CliError> {
-        let text = match self {
-            News::Plan(plan) => plan::render(plan),
-            News::Outcome(outcome) => outcome::render(outcome, names, out.style),
-        };
-        out.text(&text)
-    }
+/// The apps that a plan does something about.
+fn names_in(plan: &Plan) -> Vec<String> {
+    let changed = plan.change.iter().map(|change| &change.name);
+    let names = plan.create.iter().chain(changed).chain(&plan.remove);
+    names.cloned().collect()
 }

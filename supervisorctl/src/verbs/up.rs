@@ -2,17 +2,44 @@
 
 use std::path::{self, Path, PathBuf};
 
+use clap::Args;
 use serde::Serialize;
-use supervisor_protocol::client::Session;
 use supervisor_protocol::{Outcome, Plan, Request};
 
-use super::report::{News, carry_out};
-use super::{Context, launch, open, rows};
-use crate::cli;
+use super::report::{Named, Telling, carry_out};
+use super::start::config_files;
+use super::{Context, launch, open};
+use crate::cli::Waits;
 use crate::errors::{CliError, Exit};
-use crate::render::services::Names;
 
 const DEFAULT: &str = "supervisor.toml";
+
+/// Make the apps of a file so: start new ones, restart changed ones, remove those that are gone
+#[derive(Debug, Args)]
+#[command(
+    visible_alias = "apply",
+    after_help = "Without FILE: ./supervisor.toml, else the configured files. Starts the daemon if none runs.\n\n\
+                  Example: supervisorctl up supervisor.toml --dry-run"
+)]
+pub struct Up {
+    /// The config file
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    how: How,
+}
+
+// How files are made so; `daemon reload` has it too, which is why it has no doc comment.
+#[derive(Debug, Args)]
+pub struct How {
+    /// Print the plan and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    waits: Waits,
+    /// As one JSON object with `plans` and `outcomes`
+    #[arg(long)]
+    json: bool,
+}
 
 #[derive(Serialize)]
 struct Json<'a> {
@@ -20,32 +47,38 @@ struct Json<'a> {
     outcomes: &'a [Outcome],
 }
 
-/// Prints the plan, then each outcome.
-pub fn run(context: &mut Context, args: &cli::Up) -> Result<Exit, CliError> {
-    let file = file(args.file.as_deref())?;
+impl Up {
+    /// Prints the plan, then each outcome.
+    pub fn run(&self, context: &mut Context) -> Result<Exit, CliError> {
+        make_so(context, file(self.file.as_deref())?, &self.how, true)
+    }
+}
+
+/// Makes the apps of a file so, or (`None`) those of the configured files.
+pub fn make_so(
+    context: &mut Context,
+    file: Option<PathBuf>,
+    how: &How,
+    may_launch: bool,
+) -> Result<Exit, CliError> {
     // A plan alone is no reason to start a daemon, which would start what ran before.
-    let mut session = if args.dry_run {
+    let mut session = if how.dry_run || !may_launch {
         open(context)?
     } else {
         launch::ensure(context)?
     };
     let request = Request::Up {
         file,
-        dry_run: args.dry_run,
-        wait: !args.no_wait,
+        dry_run: how.dry_run,
+        wait: !how.waits.no_wait,
     };
-    let mut names = None;
-    let report = carry_out(&mut session, &request, |news| {
-        if args.json {
-            return Ok(());
-        }
-        let names = match news {
-            News::Plan(_) => &Names::default(),
-            News::Outcome(_) => names.get_or_insert_with(|| all_names(context)),
-        };
-        news.print(&mut context.out, names)
-    })?;
-    if args.json {
+    let telling = Telling {
+        names: Named::Ask,
+        awaited: Vec::new(),
+        json: how.json,
+    };
+    let report = carry_out(context, &mut session, &request, telling)?;
+    if how.json {
         let json = Json {
             plans: &report.plans,
             outcomes: &report.outcomes,
@@ -56,7 +89,7 @@ pub fn run(context: &mut Context, args: &cli::Up) -> Result<Exit, CliError> {
 }
 
 /// The absolute path of the file that is meant; `None`: the configured files.
-fn file(given: Option<&Path>) -> Result<Option<PathBuf>, CliError> {
+pub fn file(given: Option<&Path>) -> Result<Option<PathBuf>, CliError> {
     let Some(file) = given else {
         let here = Path::new(DEFAULT);
         return if here.is_file() {
@@ -79,7 +112,7 @@ fn file(given: Option<&Path>) -> Result<Option<PathBuf>, CliError> {
                 error
             })
         }
-        Ok(_) => Ok(Some(file)),
+        Ok(_) => config_files::refuse_foreign(&file).map(|()| Some(file)),
         Err(error) => Err(CliError::new(
             Exit::Failed,
             format!("{} cannot be read: {error}", file.display()),
@@ -94,14 +127,4 @@ fn absolute(path: &Path) -> Result<PathBuf, CliError> {
             format!("the current folder cannot be found: {error}"),
         )
     })
-}
-
-/// How many instances the apps have is known to the daemon alone. Asked on a connection of its
-/// own, because the other one is in the middle of its replies; without an answer the names are
-/// only less exact.
-fn all_names(context: &Context) -> Names {
-    let rows = Session::open(&context.paths)
-        .ok()
-        .and_then(|mut s| rows(&mut s, &[]).ok());
-    Names::new(&rows.unwrap_or_default(), &[])
 }

@@ -212,12 +212,7 @@ pub fn answer(replies: impl IntoIterator<Item = Reply>) -> Vec<Step> {
 
 /// A refusal.
 pub fn refuse(kind: FailureKind, message: &str) -> Vec<Step> {
-    let failure = Failure {
-        kind,
-        message: message.into(),
-        causes: Vec::new(),
-        hint: None,
-    };
+    let failure = Failure::new(kind, message);
     vec![Step::Reply(Reply::Error(failure))]
 }
 

@@ -132,7 +132,13 @@ fn the_last_lines_of_each_file_made_harmless() {
     let (code, out, err) = fake.run(&["logs", "--no-follow", "-n", "2"]);
     assert_eq!((code, err.as_str()), (0, ""));
     insta::assert_snapshot!(out);
+    let err = fake.run(&["logs", "--nostream", "--err"]).1;
+    let out = fake.run(&["logs", "--nostream", "--out"]).1;
+    assert_ne!(err, out);
+    assert_eq!(fake.run(&["logs", "--nostream", "--stream", "out"]).1, out);
+    assert_eq!(fake.run(&["logs", "--out", "--err"]).0, 2);
     let (_, out, _) = fake.run(&["logs", "--nostream", "--stream", "err"]);
+    assert_eq!(out, err);
     assert_eq!(out, "Error: \u{fffd}\\u{202e}\nhalf\n");
     let output = fake
         .command(&["logs", "--no-follow", "--raw", "--lines", "1"])

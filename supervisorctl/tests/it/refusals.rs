@@ -72,18 +72,48 @@ fn words_that_are_wrong_are_wrong_usage() {
         &["nope"],
         &["signal", "XYZ", "api"],
         &["start"],
-        &["kill"],
         &[],
     ] {
         assert_eq!(fake.run(words).0, USAGE, "{words:?}");
     }
-    assert!(fake.run(&["statsu"]).2.contains("'status'"));
+    assert!(fake.run(&["statsu"]).2.contains("did you mean `status`?"));
     assert_eq!(
         fake.run(&["save"]).1,
         "nothing to do: everything is always saved\n"
     );
-    assert!(fake.run(&["kill"]).2.contains("daemon stop"));
+    let (code, out, err) = fake.run(&[]);
+    assert_eq!((code, out.as_str()), (USAGE, ""));
+    assert!(err.contains("supervisorctl start SCRIPT"), "{err}");
     assert_eq!(fake.run(&["--version"]).0, 0);
+}
+
+#[test]
+fn for_scripts_an_error_is_one_json_object() {
+    let fake = Fake::new(|_, _| {
+        let failure = Failure::new(FailureKind::NoSuchApp, "no app is named `web\x1b[2J`");
+        let failure = failure.cause("there is none").hint("supervisorctl status");
+        vec![Step::Reply(Reply::Error(failure))]
+    });
+    let error = |words: &[&str]| {
+        let (code, out, err) = fake.run(words);
+        assert_eq!(out, "");
+        let json: serde_json::Value = serde_json::from_str(&err).unwrap();
+        assert_eq!(json["error"]["exit"], code, "{err}");
+        assert!(!err.contains('\x1b'), "{err}");
+        json["error"].clone()
+    };
+    let refused = error(&["stop", "web", "--json"]);
+    assert_eq!(refused["message"], "no app is named `web\u{1b}[2J`");
+    assert_eq!(refused["causes"][0], "there is none");
+    assert_eq!(refused["hint"], "supervisorctl status");
+    assert_eq!(refused["exit"], 4);
+    for words in [
+        &["statsu", "--json"][..],
+        &["stop", "--json"],
+        &["monit", "--json"],
+    ] {
+        assert_eq!(error(words)["exit"], USAGE, "{words:?}");
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ fn knows_only_api(_: usize, request: &Request) -> Vec<Step> {
             answer([Reply::Services(vec![row(0, "api", 0, State::Stopped)])])
         }
         Request::Status { .. } => refuse(FailureKind::NoSuchApp, "no app is named like that"),
+        Request::Act { .. } => answer([Reply::Outcome(outcome("api", 0, Done::Started))]),
         _ => answer([Reply::Outcome(outcome("index", 0, Done::Started))]),
     }
 }
@@ -116,13 +117,9 @@ fn start_and_up_start_the_daemon_that_stands_beside() {
         );
     }
     assert_eq!(run(&["start", "nope.sh"]).0, 1);
-    let (code, _, err) = run(&["start", "nope"]);
-    assert_eq!(code, 5);
-    assert!(
-        err.contains("no daemon is running; no app is named `nope`"),
-        "{err}"
-    );
-    assert_eq!(run(&["start", "a", "b"]).0, 5);
+    // Options are for something new, which these words are not.
+    assert_eq!(run(&["start", "nope", "--name", "a"]).0, 4);
+    assert_eq!(run(&["start", "a", "b", "-i", "2"]).0, 4);
     assert_eq!(run(&["status"]).0, 5);
     let asked = fs::read_to_string(home.join("asked")).unwrap();
     assert_eq!(
@@ -130,8 +127,48 @@ fn start_and_up_start_the_daemon_that_stands_beside() {
         "only where it is needed"
     );
 
+    // What is no program may be an app, which the daemon knows.
+    assert_eq!(run(&["start", "nope"]).0, 1);
+    assert_eq!(run(&["start", "a", "b"]).0, 1);
+    assert_eq!(
+        fs::read_to_string(home.join("asked"))
+            .unwrap()
+            .lines()
+            .count(),
+        4
+    );
+
     fs::write(&daemon, "#!/bin/sh\nexit 0\n").unwrap();
     let (code, _, err) = run(&["up"]);
     assert_eq!(code, 5);
     assert!(err.contains("does not answer"), "{err}");
+}
+
+#[test]
+fn start_of_a_known_app_starts_the_daemon_that_knows_it() {
+    // The daemon listens only after it was started: here, its program moves the socket into place.
+    let fake = Fake::new(knows_only_api);
+    let home = fake.home.path();
+    let program = home.join("supervisorctl");
+    fs::copy(env!("CARGO_BIN_EXE_supervisorctl"), &program).unwrap();
+    let socket = home.join("run/supervisor.sock");
+    assert!(socket.exists());
+    let run = |words: &[&str]| {
+        fs::rename(&socket, home.join("hidden")).unwrap();
+        let mut command = std::process::Command::new(&program);
+        command.args(words).current_dir(home).env_clear();
+        command
+            .env("PATH", "/usr/bin:/bin")
+            .env("SUPERVISOR_HOME", home);
+        fake.told(&command.output().unwrap())
+    };
+    let daemon = home.join("supervisor");
+    fs::write(&daemon, "#!/bin/sh\nmv hidden run/supervisor.sock\n").unwrap();
+    fs::set_permissions(&daemon, fs::Permissions::from_mode(0o755)).unwrap();
+    let (code, out, err) = run(&["start", "api"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(matches!(fake.asked().last(), Some(Request::Act { .. })));
+    let (code, _, err) = run(&["start", "nope"]);
+    assert_eq!(code, 4);
+    assert!(err.contains("no app is named `nope`"), "{err}");
 }

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use supervisor_protocol::{DaemonStatus, Done, Reply, State};
+use supervisor_protocol::{DaemonStatus, Details, Done, Reply, Request, State};
 
 use crate::fake::{Fake, Step, answer, outcome, row};
 
@@ -107,4 +107,69 @@ fn a_reader_who_leaves_ends_it_quietly() {
     drop(child.stdout.take());
     let (code, _, err) = fake.told(&child.wait_with_output().unwrap());
     assert_eq!((code, err.as_str()), (0, ""));
+}
+
+#[test]
+fn pids_and_numbers_one_in_each_line() {
+    let fake = Fake::new(|_, _| {
+        answer([Reply::Services(vec![
+            row(3, "api", 0, State::Running),
+            row(4, "web", 0, State::Stopped),
+        ])])
+    });
+    assert_eq!(fake.run(&["pid"]), (0, "4711\n".into(), String::new()));
+    assert_eq!(fake.run(&["pid", "api", "web"]).0, 3);
+    assert_eq!(
+        fake.run(&["id", "all"]),
+        (0, "3\n4\n".into(), String::new())
+    );
+}
+
+fn details(name: &str) -> Details {
+    let env = [("PORT", "3001"), ("MOTD", "a\x1b[2J\nb")];
+    Details {
+        service: row(0, name, 0, State::Running),
+        command: vec!["node".into()],
+        directory: "/srv".into(),
+        user: None,
+        origin: "command line".into(),
+        boot: "last".into(),
+        after: Vec::new(),
+        env: env
+            .map(|(key, value)| (key.into(), Some(value.into())))
+            .into(),
+        env_file: Vec::new(),
+        policies: Vec::new(),
+        stderr_tail: Vec::new(),
+        processes: Vec::new(),
+    }
+}
+
+#[test]
+fn env_is_lines_of_one_app() {
+    let fake = Fake::new(|_, request| match request {
+        Request::Show { target, .. } if target == "all" => answer([
+            Reply::Details(Box::new(details("api"))),
+            Reply::Details(Box::new(details("web"))),
+        ]),
+        _ => answer([Reply::Details(Box::new(details("api")))]),
+    });
+    assert_eq!(
+        fake.run(&["env", "api"]),
+        (0, "PORT=3001\nMOTD=a\\x1b[2J b\n".into(), String::new())
+    );
+    let show_env = true;
+    let target = "api".into();
+    assert_eq!(fake.asked(), [Request::Show { target, show_env }]);
+    let (code, _, err) = fake.run(&["env", "all"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("several apps (api, web, …)"), "{err}");
+}
+
+#[test]
+fn watching_needs_a_terminal() {
+    let fake = Fake::new(|_, _| answer([]));
+    let (code, _, err) = fake.run(&["status", "--watch"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("on a terminal"), "{err}");
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use supervisor_protocol::{Done, Plan, Reply, Request, State};
+use supervisor_protocol::{Change, Done, Effect, KeyChange, Plan, Reply, Request, State};
 
 use crate::fake::{Fake, answer, file, outcome, row};
 
@@ -20,7 +20,17 @@ fn up_prints_the_plan_and_then_the_outcomes() {
                 ..Plan::default()
             };
             plan.create = vec!["a".into(), "b".into()];
-            plan.change = vec![("c".into(), vec!["env".into(), "command".into()])];
+            plan.change = vec![Change {
+                name: "c".into(),
+                effect: Effect::Restarts,
+                keys: ["env.PORT", "command"]
+                    .map(|key| KeyChange {
+                        key: key.into(),
+                        old: None,
+                        new: None,
+                    })
+                    .into(),
+            }];
             plan.stopped = vec!["f".into()];
             let mut replies = vec![Reply::Plan(plan)];
             if !dry_run {
@@ -45,7 +55,7 @@ fn up_prints_the_plan_and_then_the_outcomes() {
     assert_eq!(fake.asked()[0], up(false, true));
 
     let (code, out, _) = fake.run(&["apply", "supervisor.toml", "--dry-run", "--no-wait"]);
-    assert_eq!((code, out.lines().count()), (0, 1), "{out}");
+    assert_eq!((code, out.lines().count()), (0, 4), "{out}");
     assert_eq!(fake.asked().last(), Some(&up(true, false)));
 
     let (code, json, _) = fake.run(&["up", "--json"]);
@@ -82,5 +92,31 @@ fn up_without_a_file_means_the_configured_ones() {
     assert!(
         err.contains("is a folder") && err.contains("HOME/dir/supervisor.toml"),
         "{err}"
+    );
+}
+
+#[test]
+fn daemon_reload_means_the_configured_files_wherever_it_is_typed() {
+    let fake = Fake::new(|_, _| answer([]));
+    file(&fake, "supervisor.toml", "");
+    for (words, dry_run) in [
+        (&["daemon", "reload"][..], false),
+        (&["reread"], true),
+        (&["daemon-reload", "--json"], false),
+    ] {
+        assert_eq!(fake.run(words).0, 0, "{words:?}");
+        let wait = true;
+        let file = None;
+        let expected = Request::Up {
+            file,
+            dry_run,
+            wait,
+        };
+        assert_eq!(fake.asked().last(), Some(&expected));
+    }
+    assert_eq!(
+        Fake::absent().run(&["daemon", "reload"]).0,
+        5,
+        "it starts none"
     );
 }

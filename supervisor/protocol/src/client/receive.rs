@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use nix::cmsg_space;
-use nix::errno::Errno;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use rustix::io::Errno;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 
 use crate::Reply;
 use crate::frame::{Decoder, Oversize};
@@ -64,11 +64,11 @@ impl Receiver {
             match receive(stream, &mut bytes, &mut self.descriptors) {
                 Ok(0) => return Err(ReceiveError::Broken(io::ErrorKind::UnexpectedEof.into())),
                 Ok(length) => self.decoder.push(&bytes[..length]),
-                Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => {
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
                     return Err(ReceiveError::Silent(patience.unwrap_or_default()));
                 }
-                Err(Errno::ENOBUFS) => return Err(ReceiveError::LostDescriptors),
+                Err(Errno::NOBUFS) => return Err(ReceiveError::LostDescriptors),
                 Err(errno) => return Err(ReceiveError::Broken(errno.into())),
             }
         }
@@ -98,30 +98,23 @@ fn expected(reply: &Reply) -> usize {
     }
 }
 
-/// One read. `ENOBUFS`: descriptors were cut off (`MSG_CTRUNC`).
+/// One read. `ENOBUFS`: descriptors were cut off.
 fn receive(
     stream: &UnixStream,
     bytes: &mut [u8],
     descriptors: &mut VecDeque<OwnedFd>,
 ) -> Result<usize, Errno> {
-    let mut space = cmsg_space!([RawFd; DESCRIPTORS]);
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [IoSliceMut::new(bytes)];
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = recvmsg::<()>(stream.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
-    for control in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(received) = control {
-            descriptors.extend(received.into_iter().map(own));
+    let message = recvmsg(stream, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    for part in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = part {
+            descriptors.extend(received);
         }
     }
+    if message.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(Errno::NOBUFS);
+    }
     Ok(message.bytes)
-}
-
-#[expect(
-    unsafe_code,
-    reason = "nix hands received descriptors out as bare numbers"
-)]
-fn own(descriptor: RawFd) -> OwnedFd {
-    // SAFETY: the kernel has just put this descriptor into our table for us alone, `recvmsg` gave
-    // its number out once, and each number is turned into an owner once.
-    unsafe { OwnedFd::from_raw_fd(descriptor) }
 }

@@ -35,6 +35,9 @@ pub enum CallError {
         /// Since the first time.
         after: Duration,
     },
+    /// The connection broke over a request that must not be sent twice.
+    #[error("the daemon went away before it answered: whether this was done is not known")]
+    Unknown,
     /// The daemon refused it and changed nothing.
     #[error("{}", .0.message)]
     Refused(Failure),
@@ -85,7 +88,8 @@ impl Session {
 
     /// Sends `request` and gives each reply to `on`, until the last one. If the connection breaks,
     /// the same request is sent again for up to 10 s: an [`Act`](crate::Request::Act) names the
-    /// runs it is about, so that nothing is done twice.
+    /// runs it is about, so that nothing is done twice. What nobody can tell to be done already
+    /// ([`Request::is_repeatable`]) is sent again only if it never arrived.
     ///
     /// # Errors
     /// A [`CallError`], or what `on` returned.
@@ -99,7 +103,10 @@ impl Session {
             let began = Instant::now();
             let gone = match self.attempt(request, &mut on)? {
                 Attempt::Done => return Ok(()),
-                Attempt::Broken => None,
+                Attempt::Broken { sent: true } if !request.is_repeatable() => {
+                    return Err(CallError::Unknown.into());
+                }
+                Attempt::Broken { .. } => None,
                 // A keeper that was killed comes back; one that was asked to go does not.
                 Attempt::Gone(error) if breaks.is_none() || *request == Request::DaemonStop => {
                     return Err(CallError::Connect(error).into());
@@ -155,7 +162,7 @@ impl Session {
         };
         match client.send(request) {
             Ok(()) => {}
-            Err(SendError::Broken(_)) => return Ok(Attempt::Broken),
+            Err(SendError::Broken(_)) => return Ok(Attempt::Broken { sent: false }),
             Err(error @ SendError::Encode(_)) => return Err(CallError::Send(error).into()),
         }
         let patience = answers_at_once(request).then_some(self.patience);
@@ -170,7 +177,7 @@ impl Session {
                     return Err(CallError::Refused(failure).into());
                 }
                 Ok((reply, descriptors)) => on(Incoming::Reply(reply, descriptors))?,
-                Err(ReceiveError::Broken(_)) => return Ok(Attempt::Broken),
+                Err(ReceiveError::Broken(_)) => return Ok(Attempt::Broken { sent: true }),
                 Err(error) => return Err(CallError::Receive(error).into()),
             }
         }
@@ -181,7 +188,10 @@ enum Attempt {
     /// The last reply has come.
     Done,
     /// The connection broke before that.
-    Broken,
+    Broken {
+        /// The whole request had gone out.
+        sent: bool,
+    },
     /// There is nobody to connect to.
     Gone(ConnectError),
 }
@@ -193,8 +203,10 @@ fn answers_at_once(request: &Request) -> bool {
         | Request::Show { .. }
         | Request::Logs { .. }
         | Request::DaemonStatus => true,
-        Request::Up { .. } | Request::Add { .. } | Request::Act { .. } | Request::DaemonStop => {
-            false
-        }
+        Request::Up { .. }
+        | Request::Add { .. }
+        | Request::Scale { .. }
+        | Request::Act { .. }
+        | Request::DaemonStop => false,
     }
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
+use super::options::{AppOptions, Instances};
 use super::program::{self, Program, Surroundings};
 use super::{below, interpreter};
-use crate::cli::{AppOptions, Instances};
 use crate::errors::{CliError, Exit};
 
 /// A name has at most so many characters.
@@ -104,7 +104,7 @@ fn main_word(words: &[String]) -> &str {
 }
 
 /// The stem of a file's name, with the characters that a name may have.
-fn name_of(file: &Path) -> String {
+pub fn name_of(file: &Path) -> String {
     let stem = file
         .file_stem()
         .map(|stem| stem.to_string_lossy())
@@ -153,28 +153,78 @@ fn table(command: Vec<String>, folder: Option<&Path>, options: &AppOptions, here
             Instances::Count(count) => Value::Integer(count.into()),
         }),
     );
+    app.text("stdin", options.stdin.clone());
     app.text("boot", options.boot.clone());
     app.list("after", options.after.clone());
+    app.text("schedule", options.cron.clone());
+    app.section("restart", restart(options));
 
+    let mut stop = Section::default();
+    let signal = options.stop_signal.map(|signal| signal.as_str().to_owned());
+    stop.text("signal", signal);
+    stop.text("timeout", options.kill_timeout.clone());
+    app.section("stop", stop);
+
+    let mut ready = Section::default();
+    ready.flag("notify", options.wait_ready);
+    ready.text("timeout", options.listen_timeout.clone());
+    app.section("ready", ready);
+    app.section("logs", logs(options, here));
+
+    let mut limits = Section::default();
+    limits.text("memory", options.max_memory_restart.clone());
+    app.section("limits", limits);
+
+    let mut watch = Section::default();
+    watch.list("paths", options.watch.clone());
+    watch.list("ignore", options.ignore_watch.clone());
+    watch.text("debounce", options.watch_delay.clone());
+    app.section("watch", watch);
+    app.0
+}
+
+fn restart(options: &AppOptions) -> Section {
+    let policy = match (options.no_autorestart, options.stop_exit_codes.is_empty()) {
+        (true, _) => Some("never"),
+        (false, false) => Some("on-failure"),
+        (false, true) => None,
+    };
+    let codes: Vec<_> = options
+        .stop_exit_codes
+        .iter()
+        .map(|&code| Value::Integer(code.into()))
+        .collect();
     let mut restart = Section::default();
-    restart.text("policy", options.no_autorestart.then(|| "never".to_owned()));
+    restart.text("policy", policy.map(str::to_owned));
+    restart.value(
+        "success",
+        (!codes.is_empty()).then_some(Value::Array(codes)),
+    );
     restart.text("delay", options.restart_delay.clone());
+    restart.text("stable_after", options.min_uptime.clone());
     restart.value(
         "max_restarts",
         options
             .max_restarts
             .map(|count| Value::Integer(count.into())),
     );
-    app.section("restart", restart);
+    restart
+}
 
-    let mut stop = Section::default();
-    stop.text(
-        "signal",
-        options.stop_signal.map(|signal| signal.as_str().to_owned()),
-    );
-    stop.text("timeout", options.kill_timeout.clone());
-    app.section("stop", stop);
-    app.0
+fn logs(options: &AppOptions, here: &Path) -> Section {
+    // As with env files; "null" is no file.
+    let file = |given: &String| match given.as_str() {
+        "null" | "NULL" | "/dev/null" => "null".to_owned(),
+        given => below(here, given).display().to_string(),
+    };
+    let none = options.disable_logs.then(|| "null".to_owned());
+    let both = options.log.as_ref().or(options.output.as_ref());
+    let mut logs = Section::default();
+    logs.text("stdout", none.clone().or(both.map(file)));
+    logs.text("stderr", none.or(options.error.as_ref().map(file)));
+    logs.flag("merge", options.log.is_some());
+    logs.text("format", options.time.then(|| "timestamp".to_owned()));
+    logs
 }
 
 /// A table that only has the keys that were given.
@@ -190,6 +240,10 @@ impl Section {
 
     fn text(&mut self, key: &str, text: Option<String>) {
         self.value(key, text.map(Value::String));
+    }
+
+    fn flag(&mut self, key: &str, set: bool) {
+        self.value(key, set.then_some(Value::Boolean(true)));
     }
 
     fn list(&mut self, key: &str, list: Vec<String>) {

@@ -1,97 +1,182 @@
 //! `start`: what is known is started; a script or command becomes a new app.
 
+pub mod config_files;
 mod definition;
 mod interpreter;
+mod options;
 mod program;
 #[cfg(test)]
 mod tests;
 
 use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::Args;
+use clap_complete::ArgValueCompleter;
 use supervisor_protocol::client::{ConnectError, Session};
 use supervisor_protocol::{Act, Request};
 
-use super::report::carry_out;
-use super::{Context, act, launch, rows};
-use crate::cli::{self, AppOptions, Instances};
+use super::act::How;
+use super::report::{Named, Telling, carry_out};
+use super::{Context, act, completions, launch, rows};
+use crate::cli::{Told, Waits};
 use crate::errors::{CliError, Exit};
 use crate::render::services::Names;
 use definition::Definition;
+pub use definition::name_of;
+use options::{Anyway, AppOptions, Instances};
 use program::Surroundings;
 
-/// Starts what the words mean.
-pub fn run(context: &mut Context, args: &cli::Start) -> Result<Exit, CliError> {
-    let mut session = match Session::open(&context.paths) {
-        Ok(session) => Some(session),
-        Err(ConnectError::NoDaemon { .. }) => None,
-        Err(error) => return Err(error.into()),
-    };
-    let is_new = args.options != AppOptions::default() || !args.args.is_empty();
-    let mut unknown = None;
-    if let (Some(session), false) = (&mut session, is_new) {
-        match rows(session, &args.words) {
-            Ok(rows) => {
-                let wait = !args.no_wait;
-                return act::on_rows(context, session, Act::Start, &rows, &args.words, wait);
+/// Start what is known, or add a script or command as a new app and start it
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without a path, WORD is a known TARGET before it is a script or command. A script's \
+                  interpreter follows from its suffix: .js .cjs .mjs .ts .py .sh .rb .php .pl; \
+                  anything executable runs itself. Starts the daemon if none runs.\n\n\
+                  Examples:\n  supervisorctl start dist/index.js --name api -i 2 --env PORT=3001\n  \
+                  supervisorctl start npm --name shop -- run start\n  supervisorctl start api"
+)]
+pub struct Start {
+    /// TARGETs, or one SCRIPT or COMMAND (in quotes with its arguments)
+    #[arg(required = true, value_name = "TARGET|SCRIPT|COMMAND",
+          add = ArgValueCompleter::new(completions::targets_and_files))]
+    words: Vec<String>,
+    #[command(flatten)]
+    waits: Waits,
+    #[command(flatten)]
+    told: Told,
+    #[command(flatten)]
+    anyway: Anyway,
+    /// Arguments for the script or command
+    #[arg(last = true, value_name = "ARGS")]
+    args: Vec<String>,
+    #[command(flatten)]
+    options: Box<AppOptions>,
+}
+
+impl Start {
+    /// Starts what the words mean.
+    pub fn run(&self, context: &mut Context) -> Result<Exit, CliError> {
+        let mut session = match Session::open(&context.paths) {
+            Ok(session) => session,
+            Err(ConnectError::NoDaemon { .. }) => {
+                self.worth_a_daemon()?;
+                launch::ensure(context)?
             }
-            Err(error) if error.exit == Exit::NoSuchApp => unknown = Some(error),
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
+        };
+        let mut unknown = None;
+        if !self.is_new() {
+            match rows(&mut session, &self.words) {
+                Ok(rows) => {
+                    let how = self.how();
+                    return act::on_rows(
+                        context,
+                        &mut session,
+                        Act::Start,
+                        &rows,
+                        &self.words,
+                        how,
+                    );
+                }
+                Err(error) if error.exit == Exit::NoSuchApp => unknown = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        let [word] = self.words.as_slice() else {
+            return Err(too_many(&self.words, unknown));
+        };
+        let definition = self
+            .define(word)
+            .map_err(|error| self.or_an_app(error, word, &mut session))?;
+        self.add(context, &mut session, definition)
+    }
+
+    fn how(&self) -> How {
+        How::new(&self.told, Some(&self.waits))
+    }
+
+    /// Whether the words can only mean a new app.
+    fn is_new(&self) -> bool {
+        *self.options != AppOptions::default() || !self.args.is_empty()
+    }
+
+    /// A daemon starts all that ran before, which is more than a mistyped path may do. A word that
+    /// is no program may be an app, which only a daemon knows.
+    fn worth_a_daemon(&self) -> Result<(), CliError> {
+        match self.words.as_slice() {
+            [word] => match self.define(word) {
+                Err(error) if self.is_new() || error.exit != Exit::NoSuchApp => Err(error),
+                Ok(_) | Err(_) => Ok(()),
+            },
+            words if self.is_new() => Err(too_many(words, None)),
+            _ => Ok(()),
         }
     }
-    let [word] = args.words.as_slice() else {
-        let error = too_many(&args.words, unknown);
-        return Err(if session.is_none() {
-            without_daemon(error)
-        } else {
-            error
-        });
-    };
-    let definition = match define(word, args) {
-        Ok(definition) => definition,
-        Err(error) => return Err(or_an_app(error, word, session.as_mut(), is_new)),
-    };
-    let mut session = match session {
-        Some(session) => session,
-        None => launch::ensure(context)?,
-    };
-    add(context, &mut session, args, definition)
-}
 
-fn define(word: &str, args: &cli::Start) -> Result<Definition, CliError> {
-    let here = env::current_dir().map_err(|error| {
-        CliError::new(
-            Exit::Failed,
-            format!("the current folder cannot be found: {error}"),
-        )
-    })?;
-    let around = Surroundings {
-        here,
-        path: env::var_os("PATH"),
-    };
-    Definition::new(word, &args.options, &args.args, around)
-}
+    fn define(&self, word: &str) -> Result<Definition, CliError> {
+        let here = env::current_dir().map_err(|error| {
+            CliError::new(
+                Exit::Failed,
+                format!("the current folder cannot be found: {error}"),
+            )
+        })?;
+        self.define_in(word, here, env::var_os("PATH"))
+    }
 
-fn add(
-    context: &mut Context,
-    session: &mut Session,
-    args: &cli::Start,
-    definition: Definition,
-) -> Result<Exit, CliError> {
-    let names = match args.options.instances {
-        Some(Instances::Count(1)) | None => Names::default(),
-        Some(Instances::Count(_) | Instances::Max) => Names::several(&definition.name),
-    };
-    let request = Request::Add {
-        text: definition.text(),
-        directory: definition.here,
-        path: env::var("PATH").ok(),
-        wait: !args.no_wait,
-    };
-    let report = carry_out(session, &request, |news| {
-        news.print(&mut context.out, &names)
-    })?;
-    Ok(report.exit())
+    fn define_in(
+        &self,
+        word: &str,
+        here: PathBuf,
+        path: Option<OsString>,
+    ) -> Result<Definition, CliError> {
+        let around = Surroundings { here, path };
+        Definition::new(word, &self.options, &self.args, around)
+    }
+
+    /// The text for the daemon, of the first word in a folder.
+    #[cfg(test)]
+    pub fn text_in(&self, here: PathBuf, path: Option<OsString>) -> Result<String, CliError> {
+        let definition = self.define_in(&self.words[0], here, path)?;
+        Ok(definition.text())
+    }
+
+    fn add(
+        &self,
+        context: &mut Context,
+        session: &mut Session,
+        definition: Definition,
+    ) -> Result<Exit, CliError> {
+        let how = self.how();
+        let names = match self.options.instances {
+            Some(Instances::Count(1)) | None => Names::default(),
+            Some(Instances::Count(_) | Instances::Max) => Names::several(&definition.name),
+        };
+        let telling = Telling {
+            names: Named::As(names),
+            awaited: vec![definition.name.clone()],
+            json: how.json,
+        };
+        let request = Request::Add {
+            text: definition.text(),
+            directory: definition.here,
+            path: env::var("PATH").ok(),
+            wait: how.wait,
+        };
+        carry_out(context, session, &request, telling)?.end(context, how.json)
+    }
+
+    /// The word is no program; perhaps it is an app.
+    fn or_an_app(&self, error: CliError, word: &str, session: &mut Session) -> CliError {
+        if error.exit != Exit::NoSuchApp || !self.is_new() {
+            return error;
+        }
+        match rows(session, &[word.to_owned()]) {
+            Ok(rows) if !rows.is_empty() => an_app_already(word),
+            Ok(_) | Err(_) => error,
+        }
+    }
 }
 
 /// Several words, not all of which are known.
@@ -109,26 +194,6 @@ fn too_many(words: &[String], unknown: Option<CliError>) -> CliError {
         )
     });
     error.hint(hint)
-}
-
-/// Without a daemon nobody knows which apps there are.
-fn without_daemon(error: CliError) -> CliError {
-    let message = format!("no daemon is running; {}", error.message);
-    CliError::new(Exit::NoDaemon, message)
-        .hint("`supervisorctl up` starts it, and what ran before; then `supervisorctl status`")
-}
-
-/// The word is no program; perhaps it is an app, or would be if there were a daemon.
-fn or_an_app(error: CliError, word: &str, session: Option<&mut Session>, is_new: bool) -> CliError {
-    match session {
-        _ if error.exit != Exit::NoSuchApp => error,
-        None => without_daemon(error),
-        Some(session) if is_new => match rows(session, &[word.to_owned()]) {
-            Ok(rows) if !rows.is_empty() => an_app_already(word),
-            Ok(_) | Err(_) => error,
-        },
-        Some(_) => error,
-    }
 }
 
 fn an_app_already(word: &str) -> CliError {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::{below, interpreter};
+use super::{below, config_files, interpreter};
 use crate::errors::{CliError, Exit};
 use crate::verbs::launch::find_in_path;
 
@@ -36,7 +36,7 @@ pub enum Program {
 pub fn find(word: &str, folder: &Path, around: &Surroundings) -> Result<Program, CliError> {
     let candidates = [below(folder, word), below(&around.here, word)];
     if let Some(file) = candidates.iter().find(|path| path.is_file()) {
-        refuse_config_files(file)?;
+        config_files::refuse(file)?;
         return Ok(Program::File(file.clone()));
     }
     if word.contains(char::is_whitespace) {
@@ -100,39 +100,4 @@ fn is_shell_syntax(word: &str) -> bool {
         word,
         "&&" | "||" | "|" | ";" | "&" | ">" | ">>" | "<" | "2>" | "2>&1"
     )
-}
-
-/// Files that list apps are not apps.
-fn refuse_config_files(file: &Path) -> Result<(), CliError> {
-    let name = file
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default();
-    let suffix = file
-        .extension()
-        .and_then(|suffix| suffix.to_str())
-        .unwrap_or_default();
-    let stem = file
-        .file_stem()
-        .and_then(|stem| stem.to_str())
-        .unwrap_or_default();
-    if suffix == "toml" {
-        return Err(
-            CliError::new(Exit::Usage, format!("{name} is a config file, not an app"))
-                .hint(format!("supervisorctl up {}", file.display())),
-        );
-    }
-    let is_script = matches!(suffix, "js" | "cjs" | "mjs" | "ts");
-    let lists_apps = matches!(suffix, "json" | "yml" | "yaml")
-        && std::fs::read_to_string(file).is_ok_and(|text| text.contains("apps"));
-    if name.starts_with("ecosystem.") || (is_script && stem.ends_with(".config")) || lists_apps {
-        return Err(CliError::new(
-            Exit::Usage,
-            format!(
-                "{name} is a PM2 ecosystem file, which is not run: write each of its apps as an \
-                 [app.NAME] table with command, directory and env into supervisor.toml, then `supervisorctl up`"
-            ),
-        ));
-    }
-    Ok(())
 }

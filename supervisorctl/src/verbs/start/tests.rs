@@ -6,10 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use clap::Parser as _;
 
-use super::definition::Definition;
-use super::program::Surroundings;
-use crate::cli::{Cli, Verb};
+use crate::cli::Cli;
 use crate::errors::{CliError, Exit};
+use crate::verbs::Verb;
 
 /// A folder with scripts in it and a `PATH` of its own.
 struct Place {
@@ -46,18 +45,13 @@ impl Place {
             panic!()
         };
         let path = OsString::from(self.root.path().join("bin"));
-        let around = Surroundings {
-            here: self.root.path().to_owned(),
-            path: Some(path),
-        };
-        let made = Definition::new(&args.words[0], &args.options, &args.args, around);
+        let made = args.text_in(self.root.path().to_owned(), Some(path));
         let hide = |text: String| text.replace(&self.root.path().display().to_string(), "/here");
-        made.map(|definition| hide(definition.text()))
-            .map_err(|error| CliError {
-                message: hide(error.message),
-                hint: error.hint.map(hide),
-                ..error
-            })
+        made.map(hide).map_err(|error| CliError {
+            message: hide(error.message),
+            hint: error.hint.map(hide),
+            ..error
+        })
     }
 
     fn show(&self, commands: &[&[&str]]) -> String {
@@ -171,6 +165,51 @@ fn every_option() {
             "--inspect",
         ],
         &["app/index.js", "-i", "max", "--directory", "/srv"],
+        &[
+            "app/index.js",
+            "--watch",
+            "--watch=lib",
+            "--ignore-watch",
+            "*.log",
+            "--watch-delay",
+            "500",
+            "-c",
+            "0 3 * * *",
+            "--max-memory-restart",
+            "300M",
+            "--wait-ready",
+            "--listen-timeout",
+            "5000",
+            "--stop-exit-codes",
+            "0",
+            "143",
+            "--min-uptime",
+            "5s",
+            "--exp-backoff-restart-delay",
+            "100",
+            "-k",
+            "1600",
+            "-o",
+            "out.log",
+            "-e",
+            "/dev/null",
+            "--time",
+            "--stdin",
+            "-u",
+            "www-data",
+            "--gid",
+            "web",
+        ],
+        &["app/index.js", "-l", "/var/log/api.log", "--stdin=null"],
+        &["app/index.js", "--disable-logs"],
+        &[
+            "app/index.js",
+            "-x",
+            "--no-vizion",
+            "--no-pmx",
+            "--filter-env=AWS",
+            "-a"
+        ],
     ]));
 }
 

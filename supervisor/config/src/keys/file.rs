@@ -1,0 +1,59 @@
+//! The keys of the file itself.
+
+use super::{FileRole, Group, Key, NotYet, not_yet, rows};
+use crate::LogLevel;
+use crate::form;
+
+/// Tables that may stand only in the daemon's own file.
+pub(crate) const DAEMONS_OWN: [&str; 3] = ["daemon", "http", "notify"];
+
+/// The tables among the keys below.
+pub(crate) const FILE_GROUPS: &[Group] = &[Group {
+    path: "daemon",
+    doc: " What the daemon asks of itself; only in supervisor.toml of the config folder.",
+    example: "daemon.log_level = \"info\"",
+    one_of: &[],
+}];
+
+macro_rules! apps {
+    ($role:ident, $form:expr, ()) => {
+        $role::Apps
+    };
+}
+
+macro_rules! defaults {
+    ($role:ident, $form:expr, ()) => {
+        $role::Defaults
+    };
+}
+
+/// A key that is one field of the daemon's settings.
+macro_rules! daemon {
+    ($role:ident, $form:expr, ($field:ident)) => {
+        $role::Daemon(|settings, value, reading| {
+            if let Some(new) = ($form.read)(value, reading) {
+                settings.$field = Some(new);
+            }
+        })
+    };
+}
+
+rows! { FILE: FileRole {
+    /// The apps, each below its name: [app.NAME].
+    "app": form::APPS => apps();
+    /// What every app of this file starts from: the keys of an app, but no command.
+    "defaults": form::DEFAULTS => defaults();
+    /// The group whose members may use the daemon as its owner may.
+    "daemon.group": form::ACCOUNT => not_yet();
+    /// Users who may look, and do nothing.
+    "daemon.viewers": form::ACCOUNTS => not_yet(Some("[]"), |viewers| !viewers.is_empty());
+    /// How much the daemon writes to its own log.
+    "daemon.log_level": form::words::<LogLevel>() => daemon(log_level);
+    /// For the logs of all apps together; the oldest go first.
+    "daemon.logs_max_total": form::SIZE_OR_UNLIMITED =>
+        not_yet(Some("\"unlimited\""), |most| most.is_some());
+    /// The daemon's own web server.
+    "http": form::TABLE => not_yet(None, |table| table);
+    /// Where the daemon tells what happens.
+    "notify": form::TABLE => not_yet(None, |table| table);
+} }

@@ -1,0 +1,151 @@
+//! `completions`, and what the shell asks afterwards: words of ours, and the names of live apps.
+//!
+//! Promises to stay silent and quick where no daemon answers: a shell is waiting for its prompt.
+
+use std::ffi::OsStr;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory as _, ValueEnum};
+use clap_complete::CompletionCandidate;
+use clap_complete::engine::{PathCompleter, ValueCompleter as _};
+use clap_complete::env::{Bash, CompleteEnv, EnvCompleter, Fish, Zsh};
+use supervisor_protocol::client::Session;
+use supervisor_protocol::{Paths, Service};
+
+use super::{Context, rows};
+use crate::cli::Cli;
+use crate::errors::{CliError, Exit};
+use crate::render::services::word;
+
+const PROGRAM: &str = "supervisorctl";
+
+/// Which the shell sets when it asks; a name that nothing else has.
+const VARIABLE: &str = "SUPERVISORCTL_COMPLETE";
+
+/// How long the daemon may think about it.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// Print what makes a shell complete verbs, options and the names of apps
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bash   echo 'source <(supervisorctl completions bash)' >> ~/.bashrc
+  zsh    echo 'source <(supervisorctl completions zsh)' >> ~/.zshrc    (below compinit)
+  fish   supervisorctl completions fish > ~/.config/fish/completions/supervisorctl.fish
+
+It counts in the next shell that is opened.")]
+pub struct Completions {
+    /// The shell
+    shell: Shell,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+impl Completions {
+    /// Prints it.
+    pub fn run(&self, context: &mut Context) -> Result<Exit, CliError> {
+        let shell: &dyn EnvCompleter = match self.shell {
+            Shell::Bash => &Bash,
+            Shell::Zsh => &Zsh,
+            Shell::Fish => &Fish,
+        };
+        let mut script = Vec::new();
+        shell
+            .write_registration(VARIABLE, PROGRAM, PROGRAM, PROGRAM, &mut script)
+            .map_err(|error| CliError::from_output(&error))?;
+        context.out.bytes(&script)?;
+        context.out.flush()?;
+        Ok(Exit::Done)
+    }
+}
+
+/// Where it is the shell that asks: answers, and ends the program.
+pub fn answer_shell() {
+    CompleteEnv::with_factory(Cli::command)
+        .var(VARIABLE)
+        .complete();
+}
+
+/// Words that mean apps.
+pub fn targets(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(typed) = typed.to_str() else {
+        return Vec::new();
+    };
+    let words = words(&known(), typed);
+    words
+        .into_iter()
+        .map(|(word, help)| CompletionCandidate::new(word).help(help.map(Into::into)))
+        .collect()
+}
+
+/// Words that mean apps, or files.
+pub fn targets_and_files(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let mut found = targets(typed);
+    found.extend(PathCompleter::any().complete(typed));
+    found
+}
+
+fn known() -> Vec<Service> {
+    let ask = || {
+        let paths = Paths::from_env().ok()?;
+        let session = Session::open(&paths).ok()?;
+        rows(&mut session.patience(PATIENCE), &[]).ok()
+    };
+    ask().unwrap_or_default()
+}
+
+/// Those that begin with what is typed; instances by themselves only once a colon is typed.
+fn words(rows: &[Service], typed: &str) -> Vec<(String, Option<String>)> {
+    let mut found: Vec<(String, Option<String>)> = Vec::new();
+    let mut add = |word: String, help: Option<String>| {
+        if word.starts_with(typed) && !found.iter().any(|(other, _)| *other == word) {
+            found.push((word, help));
+        }
+    };
+    for row in rows {
+        add(row.name.clone(), Some(word(row.state).to_owned()));
+    }
+    if typed.contains(':') {
+        for row in rows {
+            let state = Some(word(row.state).to_owned());
+            add(format!("{}:{}", row.name, row.instance), state);
+        }
+    }
+    for row in rows.iter().filter(|row| !row.namespace.is_empty()) {
+        add(format!("{}/", row.namespace), Some("namespace".to_owned()));
+    }
+    if !rows.is_empty() {
+        add("all".to_owned(), None);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::fixtures::running;
+
+    #[test]
+    fn names_namespaces_and_all() {
+        let mut rows = [
+            running(0, "api", 0),
+            running(1, "web", 0),
+            running(2, "web", 1),
+        ];
+        rows[0].namespace = "shop".into();
+        let list = |typed| {
+            let words = words(&rows, typed);
+            words.into_iter().map(|(word, _)| word).collect::<Vec<_>>()
+        };
+        assert_eq!(list(""), ["api", "web", "shop/", "all"]);
+        assert_eq!(list("a"), ["api", "all"]);
+        assert_eq!(list("web:"), ["web:0", "web:1"]);
+        assert_eq!(list("x"), [""; 0]);
+        assert!(words(&[], "").is_empty(), "no daemon, no words");
+    }
+}

@@ -1,0 +1,131 @@
+//! Words and options that are not ours: PM2's, supervisord's, systemctl's, and those of later
+//! versions.
+//!
+//! Promises that each is either done by our own words or answered with what to type here. Looked
+//! at only where the words are otherwise wrong, so that it costs nothing before.
+
+mod options;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::ffi::OsString;
+
+use clap::CommandFactory as _;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::cli::Cli;
+use crate::errors::{CliError, Exit};
+
+/// What a word of somebody else's means here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// These words of ours do it, with whatever follows.
+    Is(&'static [&'static str]),
+    /// There is nothing to do, for this reason.
+    Nothing(&'static str),
+    /// It is not done, or not by one word: what to type, or why not.
+    Say(&'static str),
+    /// It comes with a later version; what to do until then.
+    Later(&'static str),
+}
+
+/// What is done instead of a command line that is none of ours.
+#[derive(Debug)]
+pub enum Instead {
+    /// Carry out these words.
+    Words(Vec<OsString>),
+    /// Print this sentence; it is done.
+    Nothing(&'static str),
+    /// Refuse.
+    Refused(CliError),
+}
+
+/// What to do about words that clap does not know; `None`: clap explains it well.
+pub fn instead(error: &clap::Error, words: &[OsString]) -> Option<Instead> {
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let word = context(error, ContextKind::InvalidSubcommand)?;
+            Some(word_instead(error, words, &word))
+        }
+        ErrorKind::UnknownArgument => {
+            let option = context(error, ContextKind::InvalidArg)?;
+            option_refused(words, &option).map(Instead::Refused)
+        }
+        _ => None,
+    }
+}
+
+fn context(error: &clap::Error, kind: ContextKind) -> Option<String> {
+    match error.get(kind)? {
+        ContextValue::String(text) => Some(text.clone()),
+        ContextValue::Strings(texts) => texts.last().cloned(),
+        _ => None,
+    }
+}
+
+fn word_instead(error: &clap::Error, words: &[OsString], word: &str) -> Instead {
+    let known = words::WORDS
+        .iter()
+        .find_map(|(names, answer)| names.contains(&word).then_some(*answer));
+    let refused = |message: String| CliError::new(Exit::Usage, message);
+    match known {
+        Some(Answer::Is(ours)) => {
+            let at = words.iter().position(|w| w == word).unwrap_or(words.len());
+            let (before, after) = words.split_at(at);
+            let ours = ours.iter().map(OsString::from);
+            let after = after.iter().skip(1).cloned();
+            Instead::Words(before.iter().cloned().chain(ours).chain(after).collect())
+        }
+        Some(Answer::Nothing(why)) => Instead::Nothing(why),
+        Some(Answer::Say(what)) => {
+            Instead::Refused(refused(format!("`{word}` is not a verb here: {what}")))
+        }
+        Some(Answer::Later(until_then)) => Instead::Refused(refused(format!(
+            "`{word}` comes with a later version; until then: {until_then}"
+        ))),
+        None => {
+            // A file is no mistyped verb. The likeliest of clap's is the last one.
+            let is_file = word.contains(['.', '/']);
+            let similar = context(error, ContextKind::SuggestedSubcommand)
+                .filter(|_| !is_file)
+                .map(|verb| format!("; did you mean `{verb}`?"))
+                .unwrap_or_default();
+            let message = format!("there is no verb `{word}`{similar}");
+            Instead::Refused(refused(message).hint(format!(
+                "`supervisorctl --help` lists the verbs; `supervisorctl start {word}` starts a program"
+            )))
+        }
+    }
+}
+
+fn option_refused(words: &[OsString], option: &str) -> Option<CliError> {
+    // `--pid=FILE` is told of with its value.
+    let name = option.split('=').next().unwrap_or(option);
+    let known = options::REFUSED
+        .iter()
+        .find_map(|(names, why)| names.contains(&name).then_some(*why));
+    let message = match known {
+        Some(why) => format!("`{name}` is not an option here: {why}"),
+        None if is_for_new_apps(name) && !words.iter().any(|word| word == "start") => format!(
+            "`{name}` says how a new app is to be run, and so belongs to `supervisorctl start SCRIPT`; to \
+             change one that is known: its file and `supervisorctl up`, or delete it and start it anew"
+        ),
+        None => return None,
+    };
+    Some(CliError::new(Exit::Usage, message))
+}
+
+/// Whether it is one of `start`'s options.
+fn is_for_new_apps(option: &str) -> bool {
+    let command = Cli::command();
+    let Some(start) = command.find_subcommand("start") else {
+        return false;
+    };
+    start.get_arguments().any(|arg| {
+        let longs = arg.get_long_and_visible_aliases().unwrap_or_default();
+        let shorts = arg.get_short_and_visible_aliases().unwrap_or_default();
+        longs.iter().any(|long| option == format!("--{long}"))
+            || shorts.iter().any(|short| option == format!("-{short}"))
+    })
+}
