@@ -9,12 +9,15 @@
 //! It may be killed at any moment. What the next engine needs is in the slots before an action is
 //! carried out, and in the keeper's hands ([`birth`]).
 
+mod about;
 mod actions;
 mod adopt;
 mod birth;
 mod changes;
 mod commands;
 mod deeds;
+mod details;
+mod dispatch;
 mod ending;
 mod estate;
 mod explain;

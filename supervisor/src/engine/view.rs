@@ -1,11 +1,7 @@
-//! What clients are shown: the one place where inner types become those of the wire.
+//! The rows of the status table: where the core's types become those of the wire.
 
-use nix::sys::time::TimeValLike;
-use supervisor_config::App;
-use supervisor_core::{Exit, Phase, RestartWhen, RunId, Service as Core, ServiceId, Time, Wait};
-use supervisor_protocol::{
-    DaemonStatus, Details, LastExit as WireExit, LogPaths, Process, Reply, Service, State,
-};
+use supervisor_core::{Exit, Phase, RunId, Service as Core, ServiceId, Time, Wait};
+use supervisor_protocol::{LastExit as WireExit, LogPaths, Reply, Service, State};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -15,7 +11,6 @@ use super::inbox::Replies;
 use super::record::LastExit;
 use super::{Engine, Live, explain, now};
 use crate::os::tree::{Table, Tree};
-use crate::os::{pidfd, proc};
 use crate::persist::slots::{CellId, Slots};
 
 /// Rows in one frame: far below its limit, whatever the rows say.
@@ -23,7 +18,7 @@ const ROWS: usize = 256;
 /// CPU use is measured over at least so many milliseconds.
 const CPU_SPAN: u64 = 250;
 /// CPU time is counted in these.
-const TICKS_PER_SECOND: f64 = 100.0;
+pub(super) const TICKS_PER_SECOND: f64 = 100.0;
 
 /// The last measurement of a tree's CPU time.
 #[derive(Clone, Copy, Debug)]
@@ -69,11 +64,11 @@ impl Engine {
     }
 
     /// One look at all processes.
-    fn look(&self) -> Table {
+    pub(super) fn look(&self) -> Table {
         Table::scan_knowing(self.by_pid.keys().copied().collect())
     }
 
-    fn row(&mut self, id: &ServiceId, table: Option<&Table>) -> Option<Service> {
+    pub(super) fn row(&mut self, id: &ServiceId, table: Option<&Table>) -> Option<Service> {
         let usage = table.and_then(|table| self.usage(id, table));
         let service = self.fleet.get(id)?;
         let entry = self.desired.apps.get(&id.app)?;
@@ -221,137 +216,6 @@ impl Engine {
             None => format!("{} (which does not exist)", id.app),
         }
     }
-
-    pub(super) fn answer_show(&mut self, target: &str, show_env: bool, replies: &Replies) {
-        let ids = match self.resolve(&[target.to_owned()]) {
-            Ok(ids) => ids,
-            Err(failure) => return replies.send(Reply::Error(failure)),
-        };
-        let table = self.look();
-        for id in &ids {
-            let Some(row) = self.row(id, Some(&table)) else {
-                continue;
-            };
-            if let Some(details) = self.details(id, row, show_env, &table) {
-                replies.send(Reply::Details(Box::new(details)));
-            }
-        }
-        replies.end();
-    }
-
-    fn details(
-        &self,
-        id: &ServiceId,
-        service: Service,
-        show_env: bool,
-        table: &Table,
-    ) -> Option<Details> {
-        let entry = self.desired.apps.get(&id.app)?;
-        let app = &entry.app;
-        let user = match (&app.user, &app.group) {
-            (Some(user), Some(group)) => Some(format!("{user}:{group}")),
-            (user, _) => user.clone(),
-        };
-        let hide = |value: &String| show_env.then(|| value.clone());
-        let origin = entry.origin.as_ref();
-        Some(Details {
-            service,
-            command: app.command.clone(),
-            directory: app.directory.clone(),
-            user,
-            origin: origin.map_or("command line".to_owned(), |path| path.display().to_string()),
-            boot: format!("{:?}", app.policy.boot).to_lowercase(),
-            after: app.policy.after.iter().map(ToString::to_string).collect(),
-            env: app
-                .env
-                .iter()
-                .map(|(key, value)| (key.clone(), hide(value)))
-                .collect(),
-            env_file: app
-                .env_file
-                .iter()
-                .map(supervisor_config::EnvFile::written)
-                .collect(),
-            policies: policies(app),
-            stderr_tail: self.stderr_tail(id, 10),
-            processes: self.processes(id, table),
-        })
-    }
-
-    fn processes(&self, id: &ServiceId, table: &Table) -> Vec<Process> {
-        let Some(live) = self.live_of(id) else {
-            return Vec::new();
-        };
-        let Some(main) = live.pid.filter(|_| live.ending.is_none()) else {
-            return Vec::new();
-        };
-        let tree = Tree {
-            keeper: self.keeper,
-            main,
-            main_alive: true,
-            token: &live.token,
-        };
-        let one = |pid: i32| {
-            let memory_bytes = proc::stat(pid)?.rss_pages * page_size();
-            Some(Process {
-                pid,
-                memory_bytes,
-                command: proc::cmdline(pid)?.join(" "),
-            })
-        };
-        tree.members_in(table).into_iter().filter_map(one).collect()
-    }
-
-    pub(super) fn answer_daemon_status(&self, replies: &Replies) {
-        let keeper_ms = proc::stat(self.keeper).map_or(0, |stat| {
-            let ticks = stat.start * 1000 / TICKS_PER_SECOND as u64;
-            boot_ms().saturating_sub(ticks)
-        });
-        replies.send(Reply::Daemon(DaemonStatus {
-            keeper_pid: self.keeper,
-            engine_pid: std::process::id().cast_signed(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            uptime_ms: keeper_ms,
-            engine_uptime_ms: now().since(self.born).0,
-            engine_restarts: self.slots.engines().saturating_sub(1),
-            services: self.fleet.iter().count() as u64,
-            log: self.paths.daemon_log(),
-            limits: limits(),
-        }));
-        replies.end();
-    }
-}
-
-fn page_size() -> u64 {
-    nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
-        .ok()
-        .flatten()
-        .map_or(4096, i64::unsigned_abs)
-}
-
-/// Milliseconds since boot, as the kernel counts a process's start.
-fn boot_ms() -> u64 {
-    nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME)
-        .map_or(0, |t| t.num_milliseconds().unsigned_abs())
-}
-
-/// The promises that do not hold here.
-fn limits() -> Vec<String> {
-    let mut limits = Vec::new();
-    if std::env::var_os("NOTIFY_SOCKET").is_none() {
-        limits.push(
-            "not under systemd: if keeper and engine are killed in the same instant, nobody starts them again; the next start takes over the apps that live, but one that writes to its log before that is ended by the write".to_owned(),
-        );
-    }
-    if !pidfd::tells_exits() {
-        limits.push(
-            "this kernel (before 6.15) does not tell how a process ended that is nobody's child: after a keeper's death, exits of the apps that ran then are unknown".to_owned(),
-        );
-    }
-    limits.push(
-        "no cgroups are used: a process that leaves its session, loses its parents and clears its environment is not found when its app is stopped".to_owned(),
-    );
-    limits
 }
 
 fn state(state: supervisor_core::State) -> State {
@@ -379,39 +243,6 @@ fn wire_exit(exit: &LastExit) -> WireExit {
         reason: exit.reason.clone(),
         at: rfc3339(exit.at_ms),
     }
-}
-
-fn policies(app: &App) -> Vec<(String, String)> {
-    let restart = &app.policy.restart;
-    let span = explain::seconds;
-    let when = match restart.policy {
-        RestartWhen::Always => "always",
-        RestartWhen::OnFailure => "on failure",
-        RestartWhen::Never => "never",
-    };
-    let limit = match restart.max_restarts {
-        0 => "never given up".to_owned(),
-        most => format!("given up after {most} quick exits in a row"),
-    };
-    vec![
-        (
-            "restart".to_owned(),
-            format!(
-                "{when}; delay {}, at most {}, forgotten after {}; {limit}",
-                span(restart.delay),
-                span(restart.max_delay),
-                span(restart.stable_after)
-            ),
-        ),
-        (
-            "stop".to_owned(),
-            format!(
-                "{}, then SIGKILL to the whole tree after {}",
-                app.stop_signal.name(),
-                span(app.policy.stop.timeout)
-            ),
-        ),
-    ]
 }
 
 /// Milliseconds since the epoch as RFC 3339 in UTC.
