@@ -1,0 +1,128 @@
+//! All there is to know of one instance, for `show`.
+
+use supervisor_config::{App, EnvFile};
+use supervisor_core::{RestartWhen, ServiceId};
+use supervisor_protocol::{Details, Process, Reply, Service};
+
+use super::inbox::Replies;
+use super::{Engine, explain};
+use crate::os::proc;
+use crate::os::tree::{Table, Tree};
+
+impl Engine {
+    pub(super) fn answer_show(&mut self, target: &str, show_env: bool, replies: &Replies) {
+        let ids = match self.resolve(&[target.to_owned()]) {
+            Ok(ids) => ids,
+            Err(failure) => return replies.send(Reply::Error(failure)),
+        };
+        let table = self.look();
+        for id in &ids {
+            let Some(row) = self.row(id, Some(&table)) else {
+                continue;
+            };
+            if let Some(details) = self.details(id, row, show_env, &table) {
+                replies.send(Reply::Details(Box::new(details)));
+            }
+        }
+        replies.end();
+    }
+
+    fn details(
+        &self,
+        id: &ServiceId,
+        service: Service,
+        show_env: bool,
+        table: &Table,
+    ) -> Option<Details> {
+        let entry = self.desired.apps.get(&id.app)?;
+        let app = &entry.app;
+        let user = match (&app.user, &app.group) {
+            (Some(user), Some(group)) => Some(format!("{user}:{group}")),
+            (user, _) => user.clone(),
+        };
+        let hide = |value: &String| show_env.then(|| value.clone());
+        let origin = entry.origin.as_ref();
+        Some(Details {
+            service,
+            command: app.command.clone(),
+            directory: app.directory.clone(),
+            user,
+            origin: origin.map_or("command line".to_owned(), |path| path.display().to_string()),
+            boot: format!("{:?}", app.policy.boot).to_lowercase(),
+            after: app.policy.after.iter().map(ToString::to_string).collect(),
+            env: app
+                .env
+                .iter()
+                .map(|(key, value)| (key.clone(), hide(value)))
+                .collect(),
+            env_file: app.env_file.iter().map(EnvFile::written).collect(),
+            policies: policies(app),
+            stderr_tail: self.stderr_tail(id, 10),
+            processes: self.processes(id, table),
+        })
+    }
+
+    fn processes(&self, id: &ServiceId, table: &Table) -> Vec<Process> {
+        let Some(live) = self.live_of(id) else {
+            return Vec::new();
+        };
+        let Some(main) = live.pid.filter(|_| live.ending.is_none()) else {
+            return Vec::new();
+        };
+        let tree = Tree {
+            keeper: self.keeper,
+            main,
+            main_alive: true,
+            token: &live.token,
+        };
+        let one = |pid: i32| {
+            let memory_bytes = proc::stat(pid)?.rss_pages * page_size();
+            Some(Process {
+                pid,
+                memory_bytes,
+                command: proc::cmdline(pid)?.join(" "),
+            })
+        };
+        tree.members_in(table).into_iter().filter_map(one).collect()
+    }
+}
+
+fn page_size() -> u64 {
+    nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
+        .ok()
+        .flatten()
+        .map_or(4096, i64::unsigned_abs)
+}
+
+fn policies(app: &App) -> Vec<(String, String)> {
+    let restart = &app.policy.restart;
+    let span = explain::seconds;
+    let when = match restart.policy {
+        RestartWhen::Always => "always",
+        RestartWhen::OnFailure => "on failure",
+        RestartWhen::Never => "never",
+    };
+    let limit = match restart.max_restarts {
+        0 => "never given up".to_owned(),
+        most => format!("given up after {most} quick exits in a row"),
+    };
+    vec![
+        (
+            "restart".to_owned(),
+            format!(
+                "{when}; delay {}, at most {}, forgotten after {}; {limit}",
+                span(restart.delay),
+                span(restart.max_delay),
+                span(restart.stable_after)
+            ),
+        ),
+        (
+            "stop".to_owned(),
+            format!(
+                "{}, then SIGKILL to the whole tree after {}",
+                app.stop_signal.name(),
+                span(app.policy.stop.timeout)
+            ),
+        ),
+    ]
+}
