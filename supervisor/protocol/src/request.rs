@@ -21,6 +21,8 @@ pub enum Request {
     Status {
         /// `TARGET`s as typed; none means all.
         targets: Vec<String>,
+        /// With what they use, which takes a look at their processes.
+        usage: bool,
     },
     /// All there is to know: one [`Reply::Details`] for each instance.
     Show {

@@ -60,6 +60,7 @@ fn serve(
 
 fn status() -> Request {
     Request::Status {
+        usage: false,
         targets: Vec::new(),
     }
 }

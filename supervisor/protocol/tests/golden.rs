@@ -34,7 +34,8 @@ fn requests() {
     };
     insta::assert_snapshot!(lines(&[
         Request::Status {
-            targets: vec!["api".into(), "shop/".into()]
+            targets: vec!["api".into(), "shop/".into()],
+            usage: true
         },
         Request::Show {
             target: "api".into(),

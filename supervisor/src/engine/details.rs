@@ -15,7 +15,7 @@ impl Engine {
             Ok(ids) => ids,
             Err(failure) => return replies.send(Reply::Error(failure)),
         };
-        let table = self.look();
+        let table = self.look(&ids);
         for id in &ids {
             let Some(row) = self.row(id, Some(&table)) else {
                 continue;

@@ -20,7 +20,7 @@ impl Engine {
             What::Request(request) => request,
         };
         match request {
-            Request::Status { targets } => self.answer_status(&targets, &replies),
+            Request::Status { targets, usage } => self.answer_status(&targets, usage, &replies),
             Request::Show { target, show_env } => self.answer_show(&target, show_env, &replies),
             Request::Logs { targets, follow } => self.answer_logs(&targets, follow, &replies),
             Request::DaemonStatus => self.answer_daemon_status(&replies),

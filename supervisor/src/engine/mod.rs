@@ -40,6 +40,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 use supervisor_core::{Fleet, RunId, ServiceId, Time};
@@ -179,11 +180,19 @@ fn refuse(why: &str) -> ExitCode {
 
 impl Engine {
     async fn run(mut self, mut inbox: Receiver<Message>, poke: AsyncFd<Arc<OwnedFd>>) -> ExitCode {
+        let clean = own::CleanPages::find();
+        let mut awake = true;
         loop {
             let deadline = [self.fleet.next_deadline(), self.waiters.next_deadline()]
                 .into_iter()
                 .flatten()
                 .min();
+            let quiet = async {
+                match awake {
+                    true => tokio::time::sleep(QUIET).await,
+                    false => std::future::pending().await,
+                }
+            };
             // First only what happened; what to do about it, after.
             let happened = tokio::select! {
                 biased;
@@ -193,11 +202,15 @@ impl Engine {
                     None => return ExitCode::FAILURE,
                 },
                 () = inbox::sleep_until(deadline) => Happened::Time,
+                () = quiet => Happened::Nothing,
             };
+            awake = !matches!(happened, Happened::Nothing);
             match happened {
                 Happened::Poked(value) => self.poked(value),
                 Happened::Message(message) => self.take(message),
                 Happened::Time => self.tell(supervisor_core::Event::Tick),
+                // The pages of code that were needed are not, for now.
+                Happened::Nothing => clean.give_back(),
             }
             self.next_mutation();
             self.answer_waiters();
@@ -291,7 +304,11 @@ impl Engine {
     }
 }
 
+/// So long after the last event, the engine needs as little memory as it can.
+const QUIET: Duration = Duration::from_millis(500);
+
 enum Happened {
+    Nothing,
     Poked(u64),
     Message(Message),
     Time,

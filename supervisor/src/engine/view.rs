@@ -47,12 +47,12 @@ impl Engine {
         self.live_of(id)?.pid
     }
 
-    pub(super) fn answer_status(&mut self, targets: &[String], replies: &Replies) {
+    pub(super) fn answer_status(&mut self, targets: &[String], usage: bool, replies: &Replies) {
         let ids = match self.resolve(targets) {
             Ok(ids) => ids,
             Err(failure) => return replies.send(Reply::Error(failure)),
         };
-        let table = (!ids.is_empty()).then(|| self.look());
+        let table = usage.then(|| self.look(&ids));
         for part in ids.chunks(ROWS) {
             let rows = part
                 .iter()
@@ -63,9 +63,11 @@ impl Engine {
         replies.end();
     }
 
-    /// One look at all processes.
-    pub(super) fn look(&self) -> Table {
-        Table::scan_knowing(self.by_pid.keys().copied().collect())
+    /// One look at the processes of these instances, and perhaps at others.
+    pub(super) fn look(&self, ids: &[ServiceId]) -> Table {
+        let asked = ids.iter().filter_map(|id| self.pid_of(id)).collect();
+        let mains = self.by_pid.keys().copied().collect();
+        Table::look(self.keeper, asked, mains)
     }
 
     pub(super) fn row(&mut self, id: &ServiceId, table: Option<&Table>) -> Option<Service> {

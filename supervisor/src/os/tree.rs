@@ -83,17 +83,45 @@ pub struct Table {
 }
 
 impl Table {
-    /// Looks.
+    /// Looks at all processes.
     #[must_use]
     pub fn scan() -> Table {
-        Table::scan_knowing(HashSet::new())
+        Table::of(proc::all(), HashSet::new())
     }
 
-    /// The same, where the main processes of all runs are known: then nobody has to read their
-    /// environments.
+    /// Looks at the trees of `asked`, which are main processes, in the cheaper of two ways: at all
+    /// processes of the machine, or down from each. `mains` are the main processes of all runs: nobody
+    /// has to read their environments. What came to somebody above the keeper may be missed.
     #[must_use]
-    pub fn scan_knowing(mains: HashSet<i32>) -> Table {
-        let stats: BTreeMap<i32, Stat> = proc::all()
+    pub fn look(keeper: i32, asked: Vec<i32>, mains: HashSet<i32>) -> Table {
+        /// For so few, nobody even counts the machine's processes.
+        const FEW: usize = 4;
+        /// So many times as much as a look costs the way down.
+        const DEARER: usize = 4;
+        let Some(mut found) = proc::children(keeper) else {
+            return Table::of(proc::all(), mains);
+        };
+        if asked.len() > FEW {
+            let all = proc::all();
+            if all.len() <= DEARER * asked.len() {
+                return Table::of(all, mains);
+            }
+        }
+        let mut seen: HashSet<i32> = mains.iter().copied().chain([own_pid()]).collect();
+        found.retain(|&pid| seen.insert(pid));
+        found.extend(asked);
+        let mut next = 0;
+        while let Some(&pid) = found.get(next) {
+            next += 1;
+            let below = proc::children(pid).unwrap_or_default();
+            found.extend(below.into_iter().filter(|&child| seen.insert(child)));
+        }
+        found.push(keeper);
+        Table::of(found, mains)
+    }
+
+    fn of(pids: Vec<i32>, mains: HashSet<i32>) -> Table {
+        let stats: BTreeMap<i32, Stat> = pids
             .into_iter()
             .filter_map(|pid| Some((pid, proc::stat(pid)?)))
             .collect();

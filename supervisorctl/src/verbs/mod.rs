@@ -151,10 +151,20 @@ fn json(value: &impl Serialize) -> Result<String, CliError> {
     Ok(sanitize::json(&text) + "\n")
 }
 
-/// The rows of the table for some targets.
+/// The rows of the table for some targets, without what they use.
 fn rows(session: &mut Session, targets: &[String]) -> Result<Vec<Service>, CliError> {
+    services(session, targets, false)
+}
+
+/// The same, with it if `usage`.
+fn services(
+    session: &mut Session,
+    targets: &[String],
+    usage: bool,
+) -> Result<Vec<Service>, CliError> {
     let request = Request::Status {
         targets: targets.to_vec(),
+        usage,
     };
     collect(session, &request, |reply| match reply {
         Reply::Services(rows) => rows,

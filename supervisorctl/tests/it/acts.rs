@@ -7,6 +7,7 @@ use crate::fake::{Fake, Step, answer, outcome, row};
 fn targets(words: &[&str]) -> Request {
     Request::Status {
         targets: words.iter().map(|&word| word.to_owned()).collect(),
+        usage: false,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::fake::{Fake, answer, row};
 
 fn fleet() -> Fake {
     Fake::new(|_, request| match request {
-        Request::Status { targets } if targets.is_empty() => {
+        Request::Status { targets, .. } if targets.is_empty() => {
             let mut rows = vec![
                 row(0, "api", 0, State::Running),
                 row(1, "web", 0, State::Running),

@@ -64,7 +64,7 @@ fn a_file_of_apps_is_told_apart_from_an_app() {
 #[test]
 fn the_path_of_a_script_is_answered_with_the_name_of_its_app() {
     let fake = Fake::new(|_, request| match request {
-        Request::Status { targets } if targets.is_empty() => {
+        Request::Status { targets, .. } if targets.is_empty() => {
             answer([Reply::Services(vec![row(0, "index", 0, State::Running)])])
         }
         _ => refuse(FailureKind::NoSuchApp, "no app is named like that"),

@@ -7,8 +7,10 @@ use crate::fake::{Fake, answer, outcome, refuse, row};
 /// `api` has three instances.
 fn three() -> Fake {
     Fake::new(|_, request| match request {
-        Request::Status { targets } if targets[0] == "nope" => refuse(FailureKind::NoSuchApp, "no"),
-        Request::Status { targets } => {
+        Request::Status { targets, .. } if targets[0] == "nope" => {
+            refuse(FailureKind::NoSuchApp, "no")
+        }
+        Request::Status { targets, .. } => {
             let mut rows: Vec<_> = (0..3)
                 .map(|at| row(at.into(), "api", at, State::Running))
                 .collect();

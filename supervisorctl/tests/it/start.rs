@@ -11,7 +11,7 @@ const USAGE: i32 = 2;
 
 fn knows_only_api(_: usize, request: &Request) -> Vec<Step> {
     match request {
-        Request::Status { targets } if targets == &["api"] => {
+        Request::Status { targets, .. } if targets == &["api"] => {
             answer([Reply::Services(vec![row(0, "api", 0, State::Stopped)])])
         }
         Request::Status { .. } => refuse(FailureKind::NoSuchApp, "no app is named like that"),

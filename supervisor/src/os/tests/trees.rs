@@ -1,5 +1,6 @@
 //! Trees that do all they can to be overlooked.
 
+use std::collections::HashSet;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::super::spawn::{Launch, SpawnCell, spawn};
-use super::super::tree::{Tree, kill_rest, members, quick_empty, usage};
+use super::super::tree::{Table, Tree, kill_rest, members, quick_empty, usage};
 use super::super::{pidfd, proc};
 use super::{c, helper_argv, in_engine, launch, running, until};
 
@@ -49,6 +50,11 @@ fn two_hundred_scattered_processes_end_with_their_main_process() {
         until("all of them", || members(&tree).len() == 201);
         assert_eq!(members(&tree)[0], main);
         assert!(usage(&tree).processes == 201 && usage(&tree).memory_bytes > 201 * 4096);
+        // One tree alone is looked at from above, many by a look at everybody.
+        for asked in [vec![main], vec![main; 10_000]] {
+            let table = Table::look(keeper, asked, HashSet::from([main, other]));
+            assert_eq!(tree.usage_in(&table).processes, 201);
+        }
         assert!(kill_rest(&tree, PATIENCE).is_empty());
         assert_eq!(members(&tree), [0; 0]);
         until("the keeper reaps", || proc::stat(main).is_none());

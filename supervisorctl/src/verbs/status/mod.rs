@@ -5,7 +5,7 @@ mod watch;
 use clap::Args;
 use supervisor_protocol::{Service, State};
 
-use super::{Context, open, other, rows};
+use super::{Context, open, other, services};
 use crate::cli::AnyTargets;
 use crate::errors::{CliError, Exit};
 use crate::render::sanitize;
@@ -40,7 +40,7 @@ impl Status {
         if self.watch {
             return watch::run(context, &mut session, targets);
         }
-        let rows = rows(&mut session, targets)?;
+        let rows = services(&mut session, targets, true)?;
         let text = if self.json {
             super::json(&rows)?
         } else {

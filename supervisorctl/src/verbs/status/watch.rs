@@ -12,7 +12,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use supervisor_protocol::client::Session;
 
-use super::super::{Context, rows};
+use super::super::{Context, services};
 use crate::errors::{CliError, Exit};
 
 const EACH: Duration = Duration::from_secs(1);
@@ -45,7 +45,7 @@ pub fn run(
         .map_err(failed)?;
     let mut screen = Screen::begin(context)?;
     loop {
-        let rows = rows(session, targets)?;
+        let rows = services(session, targets, true)?;
         let table = super::text(screen.context, &rows, targets);
         screen.draw(&table)?;
         let mut polled = [PollFd::new(ends.as_fd(), PollFlags::POLLIN)];
