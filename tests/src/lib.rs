@@ -20,7 +20,7 @@ pub use config::{app, testapp};
 pub use home::{Daemon, Home};
 pub use output::Output;
 pub use rng::Rng;
-pub use wait::{monotonic_ns, wait_until};
+pub use wait::{monotonic_ns, stamps, wait_until};
 
 /// Whether the tests run as root. Some promises are only about a root daemon.
 #[must_use]

@@ -117,6 +117,15 @@ pub fn pss_kib(pid: i32) -> u64 {
         .expect("smaps_rollup has a line Pss")
 }
 
+/// The CPU time that all of its threads have used, those that have ended too; `None` when it is
+/// gone.
+#[must_use]
+pub fn cpu_ns(pid: i32) -> Option<u64> {
+    let clock = nix::time::clock_getcpuclockid(Pid::from_raw(pid)).ok()?;
+    let used = nix::time::clock_gettime(clock).ok()?;
+    Some(used.tv_sec().cast_unsigned() * 1_000_000_000 + used.tv_nsec().cast_unsigned())
+}
+
 /// The engine that a keeper has at this moment, ready or not.
 ///
 /// Between its clone and its exec an app, too, is a child of the keeper that runs the daemon's
@@ -158,6 +167,7 @@ mod tests {
         assert!(program(me).is_some_and(|program| program == std::env::current_exe().unwrap()));
         assert!(descriptors(me) >= 3);
         assert!(pss_kib(me) > 100);
+        assert!(cpu_ns(me).is_some_and(|ns| ns > 0));
         assert!(touches(me, &std::env::current_dir().unwrap()));
         assert!(!touches(me, Path::new("/nonexistent-folder")));
         assert!(all().contains(&me));

@@ -21,7 +21,7 @@ pub fn testapp() -> PathBuf {
     let found = profile_folder().join("testapp");
     assert!(
         found.is_file(),
-        "{} is missing: run this with `cargo test`",
+        "{} is missing: run this with `cargo test`, or build it with `cargo build -p supervisor-tests`",
         found.display()
     );
     found
@@ -53,11 +53,12 @@ fn shipped(name: &str) -> PathBuf {
     program
 }
 
-/// `…/target/PROFILE`; a test is `…/target/PROFILE/deps/NAME-HASH`.
+/// `…/target/PROFILE`; a program stands in it, a test is `…/target/PROFILE/deps/NAME-HASH`.
 fn profile_folder() -> PathBuf {
-    let test = env::current_exe().expect("a test knows its own path");
-    test.ancestors()
-        .nth(2)
-        .expect("a test stands in …/PROFILE/deps")
-        .to_owned()
+    let me = env::current_exe().expect("a program knows its own path");
+    let folder = me.parent().expect("a program stands in a folder");
+    match folder.parent() {
+        Some(profile) if folder.ends_with("deps") => profile.to_owned(),
+        _ => folder.to_owned(),
+    }
 }

@@ -29,7 +29,8 @@ pub fn monotonic_ns() -> u64 {
 }
 
 /// The starts that test apps noted in a file: (monotonic nanoseconds, pid), in order.
-pub(crate) fn stamps(file: &std::path::Path) -> Vec<(u64, i32)> {
+#[must_use]
+pub fn stamps(file: &std::path::Path) -> Vec<(u64, i32)> {
     fs::read_to_string(file)
         .unwrap_or_default()
         .lines()

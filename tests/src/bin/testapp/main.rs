@@ -14,8 +14,11 @@
 //! testapp report FILE MS               appends what it found at its start to FILE, as a line of
 //!                                      JSON; ends with 0 after MS
 //! testapp connect SOCKET               sends SOCKET a line and prints what comes back
+//! testapp write BYTES WIDTH            writes BYTES in lines of 100, WIDTH bytes at a time, as
+//!                                      fast as it can, then sleeps
 //! testapp respawner STAMPS             keeps one `testapp sleep` running with posix_spawn and
 //!                                      waitpid and nothing else: what respawning costs at least
+//! testapp respawner STAMPS N WORD…     the same with N of `testapp WORD…`
 //! ```
 //! With `STAMPS=FILE` in its environment each notes its start there, monotonic nanoseconds and
 //! pid, as soon as it is set up.
@@ -82,13 +85,25 @@ fn run(words: &[&str]) -> c_int {
             return 0;
         }
         ["connect", socket] => return work::connect(socket.as_ref()),
-        ["respawner", stamps] => sys::respawn_for_ever(stamps),
+        ["write", bytes, width] => {
+            work::stamp();
+            work::write(number(bytes), number(width));
+            sleep();
+        }
+        ["respawner", stamps] => sys::respawn_for_ever(stamps, 1, &["sleep"]),
+        ["respawner", stamps, count, words @ ..] => {
+            sys::respawn_for_ever(stamps, number(count), words);
+        }
         other => {
             eprintln!("testapp: what is {other:?}?");
             return 2;
         }
     }
     work::stamp();
+    sleep()
+}
+
+fn sleep() -> ! {
     loop {
         thread::sleep(Duration::from_secs(3600));
     }

@@ -1,7 +1,8 @@
 //! The system calls of the test app that need `unsafe`.
 #![expect(unsafe_code, reason = "signal handlers, fork and posix_spawn")]
 
-use std::ffi::{CString, c_int};
+use std::ffi::{CString, c_char, c_int};
+use std::iter;
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -77,18 +78,20 @@ pub fn fork_away(begin: impl FnOnce()) {
     }
 }
 
-/// Keeps one `testapp sleep` running, with nothing but posix_spawn and waitpid.
-pub fn respawn_for_ever(stamps: &str) -> ! {
+/// Keeps `count` of `testapp WORD…` running, with nothing but posix_spawn and waitpid.
+pub fn respawn_for_ever(stamps: &str, count: usize, words: &[&str]) -> ! {
+    let text = |bytes: &[u8]| CString::new(bytes).expect("a path or word has no NUL");
     let program = std::env::current_exe().expect("/proc/self/exe");
-    let program = CString::new(program.as_os_str().as_bytes()).expect("a path has no NUL");
-    let stamps = CString::new(format!("STAMPS={stamps}")).expect("a path has no NUL");
-    let argv = [
-        program.as_ptr().cast_mut(),
-        c"sleep".as_ptr().cast_mut(),
-        ptr::null_mut(),
-    ];
+    let program = text(program.as_os_str().as_bytes());
+    let words: Vec<CString> = words.iter().map(|word| text(word.as_bytes())).collect();
+    let argv: Vec<*mut c_char> = iter::once(&program)
+        .chain(&words)
+        .map(|word| word.as_ptr().cast_mut())
+        .chain([ptr::null_mut()])
+        .collect();
+    let stamps = text(format!("STAMPS={stamps}").as_bytes());
     let envp = [stamps.as_ptr().cast_mut(), ptr::null_mut()];
-    loop {
+    let spawn = || {
         let mut pid = 0;
         // SAFETY: every pointer is to a NUL-terminated string or a null-terminated list that
         // outlives the call; null means default actions and attributes.
@@ -103,6 +106,10 @@ pub fn respawn_for_ever(stamps: &str) -> ! {
             )
         };
         assert_eq!(error, 0, "posix_spawn");
-        wait::waitpid(unistd::Pid::from_raw(pid), None).expect("the child is ours");
+    };
+    (0..count).for_each(|_| spawn());
+    loop {
+        wait::wait().expect("a child is there");
+        spawn();
     }
 }

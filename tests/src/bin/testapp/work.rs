@@ -1,8 +1,9 @@
 //! What the test app does in its modes, as far as it is longer than a line.
 
 use std::env;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::thread;
@@ -55,6 +56,25 @@ pub fn lines(rate: u64, folder: &Path) -> i32 {
     );
     fs::write(folder.join(file), format!("{count}\n")).expect("the folder for counts");
     0
+}
+
+/// Writes this many bytes, `width` with each write. Every write ends with the end of a line: what
+/// reads line by line would keep the rest to itself.
+pub fn write(bytes: usize, width: usize) {
+    let line = "x".repeat(99) + "\n";
+    let mut text: Vec<u8> = line.bytes().cycle().take(width.max(1)).collect();
+    text.pop();
+    text.push(b'\n');
+    // Straight to the descriptor: Rust's own standard output would write line by line.
+    let out = io::stdout().as_fd().try_clone_to_owned();
+    let mut out = File::from(out.expect("standard output is open"));
+    let mut left = bytes;
+    while left > 0 {
+        let now = left.min(text.len());
+        out.write_all(&text[text.len() - now..])
+            .expect("standard output is never closed");
+        left -= now;
+    }
 }
 
 /// Starts the children of `testapp tree` and returns when all of them have noted their pids.
