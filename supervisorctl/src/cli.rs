@@ -4,15 +4,17 @@
 //! a verb, or in one message and its exit code.
 
 use std::ffi::OsString;
-use std::str::FromStr as _;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser};
 use clap_complete::ArgValueCompleter;
-use nix::sys::signal::Signal;
+use supervisor_config::StopSignal;
 
 use crate::errors::{CliError, Exit};
-use crate::output::{self, Out};
+use crate::output::{self, Out, Style};
+use crate::render::color::{Colour, paint};
+use crate::render::sanitize;
+use crate::render::text::hang;
 use crate::verbs::foreign::{self, Instead};
 use crate::verbs::{self, Verb, completions};
 
@@ -31,6 +33,9 @@ pub struct Cli {
     /// Print no outcomes; the exit code tells (PM2's)
     #[arg(short, long, global = true, hide = true)]
     pub silent: bool,
+    /// Print version (PM2's)
+    #[arg(short = 'v', action = clap::ArgAction::Version, hide = true)]
+    v: Option<bool>,
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
@@ -55,6 +60,13 @@ pub fn run(words: &[OsString]) -> Result<Exit, CliError> {
     if words.len() < 2 {
         output::tell(FIRST_WORDS);
         return Ok(Exit::Usage);
+    }
+    if let Some(verb) = verbs::read_quickly(words) {
+        return verbs::run(Cli {
+            silent: false,
+            v: None,
+            verb,
+        });
     }
     let error = match Cli::try_parse_from(words) {
         Ok(cli) => return verbs::run(cli),
@@ -85,11 +97,35 @@ fn from_clap(error: &clap::Error, json: bool) -> Result<Exit, CliError> {
         let message = text.trim().trim_start_matches("error: ");
         return Err(CliError::new(Exit::Usage, message));
     }
+    if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let text = sanitize::block(&error.render().to_string());
+        output::tell(&explained(
+            &text,
+            Style::of_stderr(),
+            output::width_of_stderr(),
+        ));
+        return Ok(Exit::Usage);
+    }
     error.print().map_err(|e| CliError::from_output(&e))?;
     Ok(match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
         _ => Exit::Usage,
     })
+}
+
+/// clap's explanation, which it would not wrap.
+fn explained(text: &str, style: Style, width: Option<usize>) -> String {
+    const TITLE: &str = "error:";
+    let lines = text.lines().map(|line| {
+        let body = line.trim_start();
+        let (indent, _) = line.split_at(line.len() - body.len());
+        let line = format!("{indent}{}\n", hang(indent.len() + 4, body, width));
+        match line.strip_prefix(TITLE) {
+            Some(rest) => paint(style, Colour::Red, TITLE) + rest,
+            None => line,
+        }
+    });
+    lines.collect()
 }
 
 // What follows is part of several verbs. clap takes a doc comment of such a part for the text of
@@ -141,23 +177,12 @@ pub fn duration(text: &str) -> Result<String, String> {
     }
 }
 
-/// By name or number.
-pub fn signal(text: &str) -> Result<Signal, String> {
-    let upper = text.to_ascii_uppercase();
-    let name = if upper.starts_with("SIG") {
-        upper
-    } else {
-        format!("SIG{upper}")
-    };
-    let by_number = || {
-        text.parse()
-            .ok()
-            .and_then(|number: i32| Signal::try_from(number).ok())
-    };
-    Signal::from_str(&name)
-        .ok()
-        .or_else(by_number)
-        .ok_or_else(|| "a signal's name or number, such as HUP, SIGUSR2, 15".into())
+/// By name or number, real-time ones too.
+pub fn signal(text: &str) -> Result<StopSignal, String> {
+    StopSignal::parse(text).map_err(|_| {
+        "a signal's name or number, such as HUP, SIGUSR2, 15, RTMIN+3; it comes before the app"
+            .into()
+    })
 }
 
 #[cfg(test)]
@@ -188,6 +213,43 @@ mod tests {
     }
 
     #[test]
+    fn what_is_read_quickly_is_what_the_whole_parser_reads() {
+        let lines = [
+            "status --json api 'x*'",
+            "ls",
+            "list all",
+            "restart api --no-wait",
+            "up f.toml --dry-run",
+            "start a.js --name a -i 2 --env A=b -- --json -x",
+            "start all",
+            "stop 1 2 --json",
+            "reload all",
+            "delete ns/",
+            "show api --show-env",
+            "logs api -n 3 --nostream",
+        ];
+        for line in lines {
+            let words = shlex::split(&format!("supervisorctl {line}")).unwrap();
+            let words: Vec<OsString> = words.into_iter().map(OsString::from).collect();
+            let quickly = verbs::read_quickly(&words).expect(line);
+            let cli = Cli::try_parse_from(&words).expect(line);
+            assert_eq!(format!("{quickly:?}"), format!("{:?}", cli.verb));
+        }
+        for line in [
+            "status --help",
+            "restart",
+            "-s status",
+            "stop -s a",
+            "help up",
+            "why a",
+        ] {
+            let words = format!("supervisorctl {line}");
+            let words: Vec<OsString> = words.split(' ').map(OsString::from).collect();
+            assert!(verbs::read_quickly(&words).is_none(), "{line}");
+        }
+    }
+
+    #[test]
     fn values_of_options() {
         assert_eq!(duration("1500"), Ok("1500ms".into()));
         assert_eq!(duration("2s"), Ok("2s".into()));
@@ -196,14 +258,29 @@ mod tests {
                 .iter()
                 .all(|text| duration(text).is_err())
         );
+        let name = |text| signal(text).map(|signal| signal.name().into_owned());
         for text in ["hup", "SIGHUP", "1", "sighup"] {
-            assert_eq!(signal(text), Ok(Signal::SIGHUP), "{text}");
+            assert_eq!(name(text), Ok("SIGHUP".into()), "{text}");
+        }
+        for text in ["SIGRTMIN+3", "rtmin+3", "37"] {
+            assert_eq!(name(text), Ok("SIGRTMIN+3".into()), "{text}");
         }
         assert!(
             ["", "NOPE", "0", "99"]
                 .iter()
                 .all(|text| signal(text).is_err())
         );
+    }
+
+    #[test]
+    fn what_clap_explains_is_wrapped_between_words() {
+        let words = ["supervisorctl", "signal", "api", "HUP"];
+        let text = Cli::try_parse_from(words).unwrap_err().render().to_string();
+        let text = explained(&text, Style::Plain, Some(60));
+        assert!(text.lines().all(|line| line.len() <= 60), "{text}");
+        insta::assert_snapshot!("explained", text);
+        let coloured = explained("error: x\n", Style::Coloured, None);
+        assert_eq!(coloured, "\x1b[1;31merror:\x1b[0m x\n");
     }
 
     #[test]

@@ -268,7 +268,7 @@ impl From<ConnectError> for CliError {
         match error {
             ConnectError::NoDaemon { .. } => CliError::new(
                 Exit::NoDaemon,
-                "no daemon is running; `supervisorctl up` or `supervisorctl start SCRIPT` starts one",
+                "no daemon is running; `supervisorctl daemon start` starts one, and so do `up` and `start SCRIPT`",
             ),
             ConnectError::Denied { .. } => CliError::new(Exit::Failed, message)
                 .hint("that daemon belongs to another user: `sudo supervisorctl …`"),

@@ -166,8 +166,10 @@ fn reader_for(app: &App, reader: Reader) -> Reader {
     }
 }
 
-/// The place in the env file goes into the sentence: the fault's own is that of the key.
-fn env_file_problem(fault: &Fault) -> Problem {
+/// A fault of an env file, to be told at the key that names the file: the place in the file goes into
+/// the sentence.
+#[must_use]
+pub fn env_file_problem(fault: &Fault) -> Problem {
     let mut place = fault
         .file
         .as_ref()

@@ -51,6 +51,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("execstart", "command"),
     ("args", "command"),
     ("cwd", "directory"),
+    ("dir", "directory"),
+    ("workdir", "directory"),
     ("workingdirectory", "directory"),
     ("uid", "user"),
     ("gid", "group"),

@@ -22,6 +22,7 @@ pub enum Request {
         /// `TARGET`s as typed; none means all.
         targets: Vec<String>,
         /// With what they use, which takes a look at their processes.
+        #[serde(default)]
         usage: bool,
     },
     /// All there is to know: one [`Reply::Details`] for each instance.

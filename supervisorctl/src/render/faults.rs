@@ -55,7 +55,9 @@ fn block(fault: &Fault, style: Style, max: Option<usize>) -> String {
         let number = dim(&format!("{number:>0$} |", gutter.len()));
         text.push_str(&format!("{bar}\n{number} {line}\n{bar} {marks}\n"));
     }
-    for (title, said) in [("key", &fault.key), ("help", &fault.hint)] {
+    let is_option = fault.key.as_ref().is_some_and(|key| key.starts_with("--"));
+    let key = if is_option { "option" } else { "key" };
+    for (title, said) in [(key, &fault.key), ("help", &fault.hint)] {
         if let Some(said) = said {
             let indent = gutter.len() + " = : ".len() + title.len();
             let said = hang(indent, &sanitize::cell(said), max);

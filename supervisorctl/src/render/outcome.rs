@@ -4,11 +4,16 @@ use supervisor_protocol::{Done, Outcome};
 
 use super::color::{Colour, paint};
 use super::services::Names;
+use super::text::{hang, width};
 use super::{sanitize, units};
 use crate::output::Style;
 
-/// The line, and indented below it the last lines of standard error of one that failed.
-pub fn render(outcome: &Outcome, names: &Names, style: Style) -> String {
+/// What is said of an outcome beyond its first line stands below the name.
+const INDENT: usize = 4;
+
+/// The line, and indented below it the last lines of standard error of one that failed. A message
+/// that does not fit into `max` columns any more stands below the name, too.
+pub fn render(outcome: &Outcome, names: &Names, style: Style, max: Option<usize>) -> String {
     let colour = match outcome.done {
         Done::Failed => Colour::Red,
         _ if !outcome.ok => Colour::Red,
@@ -23,11 +28,6 @@ pub fn render(outcome: &Outcome, names: &Names, style: Style) -> String {
         | Done::Reset
         | Done::Flushed => Colour::Bold,
     };
-    let mut parts = vec![
-        names.of(&outcome.name, outcome.instance),
-        paint(style, colour, word(outcome.done)),
-    ];
-    parts.extend(pids(outcome));
     let took_time = match outcome.done {
         Done::AlreadyRunning
         | Done::AlreadyStopped
@@ -38,15 +38,31 @@ pub fn render(outcome: &Outcome, names: &Names, style: Style) -> String {
         | Done::Flushed => false,
         Done::Started | Done::Stopped | Done::Restarted | Done::Deleted | Done::Failed => true,
     };
-    if took_time {
-        parts.push(units::took(outcome.ms));
+    let name = names.of(&outcome.name, outcome.instance);
+    let word = word(outcome.done);
+    let after = [pids(outcome), took_time.then(|| units::took(outcome.ms))];
+    let after: String = after
+        .iter()
+        .flatten()
+        .map(|part| format!("  {part}"))
+        .collect();
+    let mut text = format!("{name}  {}{after}", paint(style, colour, word));
+    if let Some(message) = outcome.message.as_deref().map(sanitize::cell) {
+        let taken = [&name, "  ", word, &after, "  "]
+            .map(width)
+            .iter()
+            .sum::<usize>();
+        if max.is_none_or(|max| taken + width(&message) <= max) {
+            text.push_str(&format!("  {message}"));
+        } else {
+            text.push_str(&format!("\n{:INDENT$}{}", "", hang(INDENT, &message, max)));
+        }
     }
-    parts.extend(outcome.message.as_deref().map(sanitize::cell));
-    let mut text = parts.join("  ");
     text.push('\n');
     for line in &outcome.stderr_tail {
         let bar = paint(style, Colour::Dim, "|");
-        text.push_str(&format!("    {bar} {}\n", sanitize::cell(line)));
+        let line = hang(INDENT + "| ".len(), &sanitize::cell(line), max);
+        text.push_str(&format!("{:INDENT$}{bar} {line}\n", ""));
     }
     text
 }
@@ -113,12 +129,38 @@ mod tests {
         let print = |names: &Names, style| {
             outcomes
                 .iter()
-                .map(|o| render(o, names, style))
+                .map(|o| render(o, names, style, None))
                 .collect::<String>()
         };
         insta::assert_snapshot!("plain", print(&Names::default(), Style::Plain));
         let several = Names::several("smd-backend");
         let coloured = print(&several, Style::Coloured);
         insta::assert_snapshot!("coloured", coloured.replace('\x1b', "ESC"));
+    }
+    #[test]
+    fn what_is_too_long_stands_below_the_name() {
+        let failed = Outcome {
+            name: "api".into(),
+            instance: 0,
+            ok: false,
+            done: Done::Failed,
+            old_pid: None,
+            new_pid: None,
+            ms: 279,
+            message: Some(
+                "exited with code 1 after 0.2 s: port in use (Error: listen EADDRINUSE: address already in \
+                 use 127.0.0.1:3901)"
+                    .into(),
+            ),
+            stderr_tail: vec![
+                "    at process.processTicksAndRejections (node:internal/process/task_queues:82:21)".into(),
+            ],
+        };
+        let print = |max| render(&failed, &Names::default(), Style::Plain, Some(max));
+        for max in [60, 80] {
+            assert!(print(max).lines().all(|line| width(line) <= max));
+        }
+        insta::assert_snapshot!("width_60", print(60));
+        assert_eq!(print(200).lines().count(), 2, "it fits");
     }
 }

@@ -58,10 +58,36 @@ impl Completions {
         shell
             .write_registration(VARIABLE, PROGRAM, PROGRAM, PROGRAM, &mut script)
             .map_err(|error| CliError::from_output(&error))?;
+        if self.shell == Shell::Bash {
+            script = with_colons(&String::from_utf8_lossy(&script)).into_bytes();
+        }
         context.out.bytes(&script)?;
         context.out.flush()?;
         Ok(Exit::Done)
     }
+}
+
+/// Bash takes a word apart at its colons and wants only what follows the last one; `NAME:INSTANCE`
+/// is one word. What was typed is put together again, and what is there already taken away.
+fn with_colons(script: &str) -> String {
+    const ASKS: &str = "_clap_complete_supervisorctl";
+    let script = script.replace(&format!("-F {ASKS} "), "-F _supervisorctl_words ");
+    format!(
+        r#"_supervisorctl_words() {{
+    local typed="${{COMP_LINE:0:COMP_POINT}}"
+    typed="${{typed##*[[:blank:]]}}"
+    if [[ $typed != *:* || $COMP_WORDBREAKS != *:* ]]; then
+        {ASKS} "$@"
+        return
+    fi
+    local COMP_WORDS COMP_CWORD
+    IFS=$' \t' read -ra COMP_WORDS <<< "${{COMP_LINE:0:COMP_POINT}}"
+    COMP_CWORD=$(( ${{#COMP_WORDS[@]}} - 1 ))
+    {ASKS} "$1" "$typed" "$3"
+    COMPREPLY=("${{COMPREPLY[@]#"${{typed%"${{typed##*:}}"}}"}}")
+}}
+{script}"#
+    )
 }
 
 /// Where it is the shell that asks: answers, and ends the program.

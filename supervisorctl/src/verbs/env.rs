@@ -5,6 +5,7 @@ use clap_complete::ArgValueCompleter;
 
 use super::{Context, completions, open, show};
 use crate::errors::{CliError, Exit};
+use crate::output;
 use crate::render::sanitize;
 
 /// The environment that an app's config names, as KEY=VALUE lines
@@ -38,7 +39,18 @@ impl Env {
             let value = value.as_deref().unwrap_or("***");
             format!("{}\n", sanitize::cell(&format!("{key}={value}")))
         });
-        context.out.text(&lines.collect::<String>())?;
+        let text: String = lines.collect();
+        if text.is_empty() {
+            // Standard output has variables, and nothing else.
+            let files = match first.env_file.as_slice() {
+                [] => String::new(),
+                files => format!("; at each start come those of {}", files.join(", ")),
+            };
+            output::tell(&sanitize::block(&format!(
+                "the config of {name} names no variables{files}\n"
+            )));
+        }
+        context.out.text(&text)?;
         Ok(Exit::Done)
     }
 }

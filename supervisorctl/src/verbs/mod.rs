@@ -32,7 +32,9 @@ mod status;
 mod stop;
 mod up;
 
-use clap::Subcommand;
+use std::ffi::OsString;
+
+use clap::{Args, Subcommand};
 use serde::Serialize;
 use supervisor_protocol::client::{Incoming, Session};
 use supervisor_protocol::{Paths, Reply, Request, Service};
@@ -77,6 +79,29 @@ pub enum Verb {
     Daemon(daemon::Daemon),
     Completions(completions::Completions),
     Man(man::Man),
+}
+
+/// The verb that the first word names, read without building the words of all the others: that would
+/// be a quarter of what `status` takes. `None`: not one of the commonest, or not so plain; then the
+/// whole parser decides, which gives every help and every error.
+pub fn read_quickly(words: &[OsString]) -> Option<Verb> {
+    fn read<V: Args>(words: &[OsString]) -> Option<V> {
+        let verb = V::augment_args(clap::Command::new("supervisorctl"));
+        let found = verb.try_get_matches_from(&words[1..]).ok()?;
+        V::from_arg_matches(&found).ok()
+    }
+    Some(match words.get(1)?.to_str()? {
+        "up" => Verb::Up(read(words)?),
+        "start" => Verb::Start(Box::new(read(words)?)),
+        "stop" => Verb::Stop(read(words)?),
+        "restart" => Verb::Restart(read(words)?),
+        "reload" => Verb::Reload(read(words)?),
+        "delete" => Verb::Delete(read(words)?),
+        "status" | "list" | "ls" => Verb::Status(read(words)?),
+        "show" => Verb::Show(read(words)?),
+        "logs" => Verb::Logs(read(words)?),
+        _ => return None,
+    })
 }
 
 /// Carries out one verb.

@@ -97,7 +97,7 @@ pub fn carry_out(
         {
             if !quiet {
                 let names = telling.names.get(context);
-                let text = outcome::render(&outcome, names, context.out.style);
+                let text = outcome::render(&outcome, names, context.out.style, context.out.width());
                 spinner.done(&[&outcome.name, &names.of(&outcome.name, outcome.instance)]);
                 spinner.while_away(|| context.out.text(&text))?;
             }

@@ -1,7 +1,7 @@
 //! `signal`.
 
 use clap::Args;
-use nix::sys::signal;
+use supervisor_config::StopSignal;
 use supervisor_protocol::Act;
 
 use super::Context;
@@ -13,9 +13,9 @@ use crate::errors::{CliError, Exit};
 #[derive(Debug, Args)]
 #[command(after_help = "Example: supervisorctl signal HUP nginx")]
 pub struct Signal {
-    /// Its name or number: HUP, SIGUSR2, 15
+    /// Its name or number: HUP, SIGUSR2, 15, RTMIN+3
     #[arg(value_parser = cli::signal)]
-    signal: signal::Signal,
+    signal: StopSignal,
     #[command(flatten)]
     on: Targets,
     #[command(flatten)]
@@ -26,7 +26,7 @@ impl Signal {
     /// Sends it.
     pub fn run(&self, context: &mut Context) -> Result<Exit, CliError> {
         let how = How::new(&self.told, None);
-        let act = Act::Signal(self.signal.as_str().to_owned());
+        let act = Act::Signal(self.signal.name().into_owned());
         act::run(context, act, &self.on.targets, how)
     }
 }

@@ -69,6 +69,10 @@ fn each_verb_asks_for_its_act() {
             &["sendSignal", "usr2", "api"],
             Act::Signal("SIGUSR2".into()),
         ),
+        (
+            &["signal", "sigrtmin+3", "api"],
+            Act::Signal("SIGRTMIN+3".into()),
+        ),
         (&["start", "api"], Act::Start),
         (&["reset", "api"], Act::Reset),
         (&["flush", "api"], Act::Flush),

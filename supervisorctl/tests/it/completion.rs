@@ -29,11 +29,11 @@ fn bash(fake: &Fake, line: &str) -> Vec<String> {
     let script = format!(
         "source <(supervisorctl completions bash) || exit 9
          COMP_LINE={line:?}; COMP_POINT=${{#COMP_LINE}}; COMP_TYPE=9; COMP_KEY=9
-         read -ra COMP_WORDS <<< \"$COMP_LINE\"
+         read -ra COMP_WORDS <<< \"${{COMP_LINE//:/ : }}\"
          [[ $COMP_LINE == *' ' ]] && COMP_WORDS+=('')
          COMP_CWORD=$(( ${{#COMP_WORDS[@]}} - 1 ))
          spec=$(complete -p supervisorctl); [[ $spec =~ -F\\ ([^ ]+) ]]
-         ${{BASH_REMATCH[1]}} supervisorctl \"${{COMP_WORDS[COMP_CWORD]}}\" ''
+         ${{BASH_REMATCH[1]}} supervisorctl \"${{COMP_WORDS[COMP_CWORD]#:}}\" ''
          printf '%s\\n' \"${{COMPREPLY[@]}}\""
     );
     let output = Command::new("bash")
@@ -61,6 +61,10 @@ fn bash_completes_verbs_options_and_live_apps() {
         ["api", "web", "shop/", "all"]
     );
     assert_eq!(bash(&fake, "supervisorctl stop api w"), ["web"]);
+    // Bash takes words apart at colons, and wants what stands after the last one.
+    assert_eq!(bash(&fake, "supervisorctl stop web:"), ["0", "1"]);
+    assert_eq!(bash(&fake, "supervisorctl stop api web:1"), ["1"]);
+    assert_eq!(bash(&fake, "supervisorctl stop web:1 a"), ["api", "all"]);
     assert_eq!(bash(&fake, "supervisorctl scale a"), ["api", "all"]);
     assert_eq!(bash(&fake, "supervisorctl stop --no-w"), ["--no-wait"]);
     assert_eq!(bash(&fake, "supervisorctl daemon rel"), ["reload"]);

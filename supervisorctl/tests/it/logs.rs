@@ -90,7 +90,9 @@ struct Running {
 
 impl Running {
     fn new(fake: &Fake, words: &[&str]) -> Running {
-        let mut child = fake.command(words).stdout(Stdio::piped()).spawn().unwrap();
+        let err = File::create(fake.home.path().join("told")).unwrap();
+        let mut command = fake.command(words);
+        let mut child = command.stdout(Stdio::piped()).stderr(err).spawn().unwrap();
         let stdout: ChildStdout = child.stdout.take().unwrap();
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
@@ -151,6 +153,27 @@ fn the_last_lines_of_each_file_made_harmless() {
 }
 
 #[test]
+fn lines_as_json() {
+    let fake = daemon(
+        &[("a.out", "api", 0, Stream::Out)],
+        &[("w.err", "worker", 1, Stream::Err)],
+    );
+    append(
+        &fake,
+        "a.out",
+        b"{\"level\":\"info\"}\n\x1b[31mred \x9b\xe2\x80\xae\n",
+    );
+    let running = Running::new(&fake, &["logs", "--json"]);
+    running.expect(r#"{"name":"api","instance":0,"stream":"out","line":"{\"level\":\"info\"}"}"#);
+    running.expect(
+        "{\"name\":\"api\",\"instance\":0,\"stream\":\"out\",\"line\":\"\\u001b[31mred \u{fffd}\\u202e\"}",
+    );
+    append(&fake, "w.err", b"late\n");
+    running.expect(r#"{"name":"worker","instance":1,"stream":"err","line":"late"}"#);
+    assert_eq!(fake.run(&["logs", "--json", "--raw"]).0, 2);
+}
+
+#[test]
 fn following_goes_on_without_the_daemon() {
     let fake = daemon(
         &[
@@ -171,6 +194,8 @@ fn following_goes_on_without_the_daemon() {
     std::fs::write(fake.home.path().join("w.out"), "").unwrap();
     append(&fake, "w.out", b"emptied\n");
     running.expect("worker | emptied");
+    let told = std::fs::read_to_string(fake.home.path().join("told")).unwrap();
+    assert_eq!(told, "", "nothing is left out");
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn without_a_daemon_there_is_one_line_that_says_how_to_start_it() {
             (5, "", 1),
             "{words:?}: {err}"
         );
-        assert!(err.contains("supervisorctl up"), "{err}");
+        assert!(err.contains("supervisorctl daemon start"), "{err}");
     }
 }
 
@@ -141,7 +141,7 @@ fn another_users_daemon_is_denied_and_none_is_started() {
     fs::write(fake.home.path().join("a.js"), "").unwrap();
     // The built program may lie where another user cannot reach it.
     let program = fake.home.path().join("supervisorctl");
-    fs::copy(env!("CARGO_BIN_EXE_supervisorctl"), &program).unwrap();
+    crate::fake::install(&program);
     for words in [&["status"][..], &["start", "a.js"], &["up"]] {
         let output = std::process::Command::new(&program)
             .args(words)

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use supervisor_protocol::{Done, FailureKind, Reply, Request, State};
+use supervisor_protocol::{Done, Failure, FailureKind, Fault, Reply, Request, State};
 
 use crate::fake::{Fake, Step, answer, file, outcome, refuse, row};
 
@@ -83,7 +83,7 @@ fn start_and_up_start_the_daemon_that_stands_beside() {
     let fake = Fake::absent();
     let home = fake.home.path();
     let program = home.join("supervisorctl");
-    fs::copy(env!("CARGO_BIN_EXE_supervisorctl"), &program).unwrap();
+    crate::fake::install(&program);
     file(&fake, "run.sh", "");
     let run = |words: &[&str]| {
         let mut command = std::process::Command::new(&program);
@@ -108,7 +108,7 @@ fn start_and_up_start_the_daemon_that_stands_beside() {
     )
     .unwrap();
     fs::set_permissions(&daemon, fs::Permissions::from_mode(0o755)).unwrap();
-    for words in [&["up"][..], &["start", "run.sh"]] {
+    for words in [&["up"][..], &["start", "run.sh"], &["daemon", "start"]] {
         let (code, out, err) = run(words);
         assert_eq!((code, out.as_str()), (1, ""));
         assert!(
@@ -122,10 +122,7 @@ fn start_and_up_start_the_daemon_that_stands_beside() {
     assert_eq!(run(&["start", "a", "b", "-i", "2"]).0, 4);
     assert_eq!(run(&["status"]).0, 5);
     let asked = fs::read_to_string(home.join("asked")).unwrap();
-    assert_eq!(
-        asked, "--daemonize\n--daemonize\n",
-        "only where it is needed"
-    );
+    assert_eq!(asked, "--daemonize\n".repeat(3), "only where it is needed");
 
     // What is no program may be an app, which the daemon knows.
     assert_eq!(run(&["start", "nope"]).0, 1);
@@ -135,7 +132,7 @@ fn start_and_up_start_the_daemon_that_stands_beside() {
             .unwrap()
             .lines()
             .count(),
-        4
+        5
     );
 
     fs::write(&daemon, "#!/bin/sh\nexit 0\n").unwrap();
@@ -150,7 +147,7 @@ fn start_of_a_known_app_starts_the_daemon_that_knows_it() {
     let fake = Fake::new(knows_only_api);
     let home = fake.home.path();
     let program = home.join("supervisorctl");
-    fs::copy(env!("CARGO_BIN_EXE_supervisorctl"), &program).unwrap();
+    crate::fake::install(&program);
     let socket = home.join("run/supervisor.sock");
     assert!(socket.exists());
     let run = |words: &[&str]| {
@@ -171,4 +168,95 @@ fn start_of_a_known_app_starts_the_daemon_that_knows_it() {
     let (code, _, err) = run(&["start", "nope"]);
     assert_eq!(code, 4);
     assert!(err.contains("no app is named `nope`"), "{err}");
+    let (code, out, _) = run(&["resurrect"]);
+    assert_eq!(code, 0);
+    assert!(out.starts_with("the daemon runs; what ran before"), "{out}");
+}
+
+#[test]
+fn a_daemon_that_runs_is_not_started() {
+    let fake = Fake::new(knows_only_api);
+    assert_eq!(
+        fake.run(&["daemon", "start"]).1,
+        "the daemon runs already\n"
+    );
+}
+
+#[test]
+fn faults_are_told_in_the_options_that_were_typed() {
+    let fault = |key: &str, hint: &str| Fault {
+        key: Some(key.into()),
+        message: "this is not carried out yet by this version".into(),
+        hint: Some(hint.into()),
+        ..Fault::default()
+    };
+    let fake = Fake::new(move |_, _| {
+        let failure = Failure {
+            faults: vec![
+                fault("app.run.watch.paths", "leave it out, or write []"),
+                fault("app.run.env.PORT", "leave it out"),
+                fault("app.\"my api\"", "another one"),
+                fault("app.run.unheard.of", "leave it out"),
+            ],
+            ..Failure::new(FailureKind::Invalid, "faults")
+        };
+        vec![Step::Reply(Reply::Error(failure))]
+    });
+    file(&fake, "run.sh", "");
+    let (code, _, err) = fake.run(&["start", "run.sh", "--watch"]);
+    insta::assert_snapshot!(format!("exit {code}\n{err}"));
+}
+
+#[test]
+fn what_the_shell_has_and_the_app_does_not_get_is_told() {
+    let fake = Fake::new(knows_only_api);
+    file(&fake, "run.sh", "");
+    let run = |words: &[&str]| {
+        let mut command = fake.command(words);
+        command.env("PORT", "1").env("NODE_ENV", "test");
+        fake.told(&command.output().unwrap())
+    };
+    let (code, _, err) = run(&["start", "run.sh", "-n", "a"]);
+    assert_eq!(
+        (code, err.as_str()),
+        (
+            0,
+            "PORT and NODE_ENV of this shell did not go to the app; `--env PORT --env NODE_ENV` passes it on\n"
+        )
+    );
+    assert_eq!(
+        run(&["start", "run.sh", "--env", "PORT", "--env", "NODE_ENV=x"]).2,
+        ""
+    );
+    let Some(Request::Add { text, .. }) = fake.asked().pop() else {
+        panic!("nothing was added")
+    };
+    assert!(text.contains("NODE_ENV = \"x\"\nPORT = \"1\""), "{text}");
+    assert_eq!(run(&["start", "run.sh", "-n", "a", "--json"]).2, "");
+    assert_eq!(run(&["start", "run.sh", "--env-file", ".env"]).2, "");
+}
+
+#[test]
+fn start_of_nothing_looks_what_lies_here() {
+    let fake = Fake::new(knows_only_api);
+    let (code, _, err) = fake.run(&["start"]);
+    assert_eq!(code, USAGE);
+    assert!(
+        err.contains("what to start") && err.contains("start SCRIPT"),
+        "{err}"
+    );
+    file(&fake, "supervisor.toml", "");
+    assert!(fake.run(&["start"]).2.contains("try: supervisorctl up\n"));
+    file(&fake, "ecosystem.config.js", "");
+    assert!(fake.run(&["start"]).2.contains("is a PM2 ecosystem file"));
+}
+
+#[test]
+fn instances_of_a_known_app_are_a_matter_of_scale() {
+    let fake = Fake::new(knows_only_api);
+    let (code, _, err) = fake.run(&["start", "api", "-i", "4"]);
+    assert_eq!(code, USAGE);
+    assert!(err.contains("try: supervisorctl scale api 4\n"), "{err}");
+    let (_, _, err) = fake.run(&["start", "api", "-i", "4", "--env", "A=1"]);
+    assert!(err.contains("change its file"), "{err}");
 }

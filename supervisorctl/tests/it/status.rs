@@ -2,9 +2,9 @@
 
 use std::process::Stdio;
 
-use supervisor_protocol::{DaemonStatus, Details, Done, Reply, Request, State};
+use supervisor_protocol::{DaemonStatus, Details, Done, FailureKind, Reply, Request, State};
 
-use crate::fake::{Fake, Step, answer, outcome, row};
+use crate::fake::{Fake, Step, answer, outcome, refuse, row};
 
 #[test]
 fn status_tells_by_its_exit_code_whether_the_named_ones_run() {
@@ -172,4 +172,69 @@ fn watching_needs_a_terminal() {
     let (code, _, err) = fake.run(&["status", "--watch"]);
     assert_eq!(code, 2);
     assert!(err.contains("on a terminal"), "{err}");
+}
+
+#[test]
+fn what_there_is_is_shown_beside_what_is_missing() {
+    let fake = Fake::new(|_, request| match request {
+        Request::Status { targets, .. } if targets == &["web"] => {
+            answer([Reply::Services(vec![row(1, "web", 0, State::Running)])])
+        }
+        Request::Status { targets, .. } => {
+            let missing = targets.iter().find(|target| *target != "web").unwrap();
+            refuse(
+                FailureKind::NoSuchApp,
+                &format!("there is no app \"{missing}\""),
+            )
+        }
+        _ => answer([]),
+    });
+    let (code, out, err) = fake.run(&["status", "web", "nope", "web", "gone"]);
+    assert_eq!((code, out.lines().count()), (4, 2), "{out}");
+    assert_eq!(
+        err,
+        "error: there is no app \"nope\"; there is no app \"gone\"\n"
+    );
+    let (code, out, _) = fake.run(&["status", "nope", "gone"]);
+    assert_eq!((code, out.as_str()), (4, ""));
+    assert_eq!(fake.run(&["status", "web", "nope", "--json"]).1, "");
+}
+
+#[test]
+fn the_table_and_the_list_come_in_the_order_that_was_asked_for() {
+    let fake = Fake::new(|_, _| {
+        let mut rows = vec![
+            row(0, "web", 0, State::Running),
+            row(1, "api", 0, State::Running),
+        ];
+        rows[1].memory_bytes = Some(1);
+        answer([Reply::Services(rows)])
+    });
+    let first = |words: &[&str]| {
+        let (code, out, err) = fake.run(words);
+        assert_eq!((code, err.as_str()), (0, ""));
+        out.lines().nth(1).unwrap().contains("web")
+    };
+    assert!(first(&["ls"]) && first(&["ls", "--sort", "name:desc"]));
+    assert!(!first(&["ls", "--sort", "name"]) && !first(&["ls", "--sort", "memory"]));
+    let (code, _, err) = fake.run(&["ls", "--sort", "colour"]);
+    assert!(code == 2 && err.contains("one of id, name"), "{err}");
+}
+
+#[test]
+fn an_app_without_variables_is_told_beside_the_output() {
+    let fake = Fake::new(|_, _| {
+        let details = Details {
+            env: Vec::new(),
+            env_file: vec![".env".into()],
+            ..details("api")
+        };
+        answer([Reply::Details(Box::new(details))])
+    });
+    let (code, out, err) = fake.run(&["env", "api"]);
+    assert_eq!((code, out.as_str()), (0, ""));
+    assert_eq!(
+        err,
+        "the config of api names no variables; at each start come those of .env\n"
+    );
 }

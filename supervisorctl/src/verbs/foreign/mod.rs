@@ -14,6 +14,7 @@ use std::ffi::OsString;
 use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use super::start;
 use crate::cli::Cli;
 use crate::errors::{CliError, Exit};
 
@@ -51,6 +52,9 @@ pub fn instead(error: &clap::Error, words: &[OsString]) -> Option<Instead> {
         ErrorKind::UnknownArgument => {
             let option = context(error, ContextKind::InvalidArg)?;
             option_refused(words, &option).map(Instead::Refused)
+        }
+        ErrorKind::MissingRequiredArgument if words.last().is_some_and(|word| word == "start") => {
+            Some(Instead::Refused(start::nothing_named()))
         }
         _ => None,
     }

@@ -94,15 +94,10 @@ pub const REFUSED: &[(&[&str], &str)] = &[
         "the boot unit comes with a later version",
     ),
     (&["--no-color"], "NO_COLOR=1 in the environment does it"),
-    (&["-v"], "-V prints the version"),
     // PM2's `list`.
     (
         &["-m", "--mini-list"],
         "the table fits itself to the terminal; `supervisorctl status --json` is for scripts",
-    ),
-    (
-        &["--sort"],
-        "the table is in the order of the numbers; `supervisorctl status --json` for another",
     ),
     // PM2's `logs`, and ours of a later version.
     (

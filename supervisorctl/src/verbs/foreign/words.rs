@@ -18,10 +18,7 @@ pub const WORDS: &[(&[&str], Answer)] = &[
         &["save", "dump"],
         Nothing("nothing to do: everything is always saved"),
     ),
-    (
-        &["resurrect"],
-        Nothing("nothing to do: what ran runs again by itself when the daemon starts"),
-    ),
+    (&["resurrect"], Is(&["daemon", "start"])),
     (
         &["cleardump"],
         Say("what runs is what is remembered; `supervisorctl delete all` forgets every app"),

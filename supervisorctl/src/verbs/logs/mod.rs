@@ -18,7 +18,7 @@ use crate::cli::AnyTargets;
 use crate::errors::{CliError, Exit};
 use crate::output::tell;
 use follow::Watched;
-use printer::Printer;
+use printer::{Form, Printer};
 
 /// The most that is read of one file before what comes is followed.
 const TAIL_MAX: u64 = 16 << 20;
@@ -55,6 +55,9 @@ pub struct Logs {
     /// The bytes as they are: no names, and nothing is made harmless for the terminal
     #[arg(long)]
     raw: bool,
+    /// Each line as a JSON object with `name`, `instance`, `stream` and `line`
+    #[arg(long, conflicts_with = "raw")]
+    json: bool,
 }
 
 /// One of an app's output streams.
@@ -81,11 +84,19 @@ impl Logs {
         }
         groups.retain(|group| !group.files.is_empty());
         if groups.is_empty() {
-            context.out.text("there are no logs yet\n")?;
+            if !self.json {
+                context.out.text("there are no logs yet\n")?;
+            }
             return Ok(Exit::Done);
         }
-        let labels = labels(&groups);
-        let mut printer = Printer::new(&mut context.out, self.raw, &labels);
+        let form = match (self.raw, self.json) {
+            (true, _) => Form::Raw,
+            (false, true) => Form::Json,
+            (false, false) => Form::Labelled(labels(&groups)),
+        };
+        let files = groups.iter().flat_map(|group| &group.files);
+        let files: Vec<_> = files.map(|(file, _)| file.clone()).collect();
+        let mut printer = Printer::new(&mut context.out, form, &files);
         let mut watched = Vec::new();
         let mut number = 0;
         for group in groups {
@@ -160,7 +171,8 @@ impl Logs {
             bytes = &bytes[..bytes.len() - usize::try_from(tail.unfinished).unwrap_or(bytes.len())];
             offset -= tail.unfinished;
         }
-        let mut lines = 0;
+        // The one that comes later counts, too.
+        let mut lines = usize::from(bytes.len() < tail.bytes.len());
         for line in bytes.split_inclusive(|&byte| byte == b'\n') {
             printer.line(number, line.strip_suffix(b"\n").unwrap_or(line))?;
             lines += 1;

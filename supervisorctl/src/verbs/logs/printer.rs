@@ -1,6 +1,7 @@
 //! How a line of a log is printed.
 
-use supervisor_protocol::Stream;
+use serde_json::Value;
+use supervisor_protocol::{LogFile, Stream};
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::errors::CliError;
@@ -8,26 +9,42 @@ use crate::output::{Out, Style};
 use crate::render::color::{Colour, paint};
 use crate::render::sanitize::{self, Sgr};
 
-/// Writes lines, each with the name of its app where there is more than one file.
+/// How lines look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The bytes as they are.
+    Raw,
+    /// A JSON object each.
+    Json,
+    /// Each with the label of its file, where there is more than one.
+    Labelled(Vec<(String, Stream)>),
+}
+
+/// Writes lines.
 pub struct Printer<'a> {
     out: &'a mut Out,
-    raw: bool,
+    form: Form,
+    /// What stands before the lines of each file.
     prefixes: Vec<String>,
     sgr: Sgr,
     buffer: Vec<u8>,
 }
 
 impl<'a> Printer<'a> {
-    /// For files with these names, in their order.
-    pub fn new(out: &'a mut Out, raw: bool, labels: &[(String, Stream)]) -> Printer<'a> {
+    /// For these files, in their order.
+    pub fn new(out: &'a mut Out, form: Form, files: &[LogFile]) -> Printer<'a> {
         let sgr = match out.style {
             Style::Coloured => Sgr::Keep,
             Style::Plain => Sgr::Drop,
         };
-        let prefixes = prefixes(labels, out.style);
+        let prefixes = match &form {
+            Form::Raw => Vec::new(),
+            Form::Json => files.iter().map(json_start).collect(),
+            Form::Labelled(labels) => prefixes(labels, out.style),
+        };
         Printer {
             out,
-            raw,
+            form,
             prefixes,
             sgr,
             buffer: Vec::new(),
@@ -37,12 +54,19 @@ impl<'a> Printer<'a> {
     /// One line of the file with that number, without its newline.
     pub fn line(&mut self, number: usize, line: &[u8]) -> Result<(), CliError> {
         self.buffer.clear();
-        if self.raw {
-            self.buffer.extend_from_slice(line);
-        } else {
-            self.buffer
-                .extend_from_slice(self.prefixes[number].as_bytes());
-            sanitize::line(line, self.sgr, &mut self.buffer);
+        match &self.form {
+            Form::Raw => self.buffer.extend_from_slice(line),
+            Form::Json => {
+                let text = Value::from(String::from_utf8_lossy(line)).to_string();
+                let text = sanitize::json(&text);
+                let parts = [self.prefixes[number].as_bytes(), text.as_bytes(), b"}"];
+                self.buffer.extend(parts.concat());
+            }
+            Form::Labelled(_) => {
+                self.buffer
+                    .extend_from_slice(self.prefixes[number].as_bytes());
+                sanitize::line(line, self.sgr, &mut self.buffer);
+            }
         }
         self.buffer.push(b'\n');
         self.out.bytes(&self.buffer)
@@ -52,6 +76,17 @@ impl<'a> Printer<'a> {
     pub fn flush(&mut self) -> Result<(), CliError> {
         self.out.flush()
     }
+}
+
+/// The object up to the value of its last key, `line`.
+fn json_start(file: &LogFile) -> String {
+    let stream = match file.stream {
+        Stream::Out => "out",
+        Stream::Err => "err",
+    };
+    let name = sanitize::json(&Value::from(file.name.as_str()).to_string());
+    let instance = file.instance;
+    format!("{{\"name\":{name},\"instance\":{instance},\"stream\":\"{stream}\",\"line\":")
 }
 
 /// `name | ` for standard output, `name ! ` for standard error; nothing for a single file.

@@ -160,7 +160,7 @@ fn table(command: Vec<String>, folder: Option<&Path>, options: &AppOptions, here
     app.section("restart", restart(options));
 
     let mut stop = Section::default();
-    let signal = options.stop_signal.map(|signal| signal.as_str().to_owned());
+    let signal = options.stop_signal.map(|signal| signal.name().into_owned());
     stop.text("signal", signal);
     stop.text("timeout", options.kill_timeout.clone());
     app.section("stop", stop);

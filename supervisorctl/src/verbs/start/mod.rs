@@ -2,6 +2,7 @@
 
 pub mod config_files;
 mod definition;
+mod faults;
 mod interpreter;
 mod options;
 mod program;
@@ -10,7 +11,7 @@ mod tests;
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap_complete::ArgValueCompleter;
@@ -22,7 +23,9 @@ use super::report::{Named, Telling, carry_out};
 use super::{Context, act, completions, launch, rows};
 use crate::cli::{Told, Waits};
 use crate::errors::{CliError, Exit};
+use crate::output;
 use crate::render::services::Names;
+use crate::render::text::hang;
 use definition::Definition;
 pub use definition::name_of;
 use options::{Anyway, AppOptions, Instances};
@@ -160,11 +163,52 @@ impl Start {
         };
         let request = Request::Add {
             text: definition.text(),
-            directory: definition.here,
+            directory: definition.here.clone(),
             path: env::var("PATH").ok(),
             wait: how.wait,
         };
-        carry_out(context, session, &request, telling)?.end(context, how.json)
+        let report = carry_out(context, session, &request, telling)
+            .map_err(|error| faults::in_options(error, &definition))?;
+        if !how.json && !context.silent {
+            self.tell_what_stayed_here();
+        }
+        report.end(context, how.json)
+    }
+
+    /// PM2 hands over the whole environment of the shell; what an app most often gets by it, and
+    /// here does not, is not left to be found out.
+    fn tell_what_stayed_here(&self) {
+        let given = |name: &str| self.options.env.iter().any(|(key, _)| key == name);
+        let names = ["PORT", "NODE_ENV"].into_iter();
+        let stayed: Vec<_> = names
+            .filter(|name| env::var_os(name).is_some() && !given(name))
+            .collect();
+        if !stayed.is_empty() && self.options.env_file.is_empty() {
+            let message = format!(
+                "{} of this shell did not go to the app; `--env {}` passes it on",
+                stayed.join(" and "),
+                stayed.join(" --env ")
+            );
+            output::tell(&(hang(0, &message, output::width_of_stderr()) + "\n"));
+        }
+    }
+
+    fn an_app_already(&self, word: &str) -> CliError {
+        let only_instances = AppOptions {
+            instances: self.options.instances,
+            ..AppOptions::default()
+        };
+        let hint = match self.options.instances {
+            Some(Instances::Count(count)) if only_instances == *self.options => {
+                format!("supervisorctl scale {word} {count}")
+            }
+            Some(_) | None => format!(
+                "`supervisorctl start {word}` starts it as it is; to change it, change its file and \
+                 `supervisorctl up`, or delete it first"
+            ),
+        };
+        let message = format!("`{word}` is an app already; these options are for new apps");
+        CliError::new(Exit::Usage, message).hint(hint)
     }
 
     /// The word is no program; perhaps it is an app.
@@ -173,15 +217,37 @@ impl Start {
             return error;
         }
         match rows(session, &[word.to_owned()]) {
-            Ok(rows) if !rows.is_empty() => an_app_already(word),
+            Ok(rows) if !rows.is_empty() => self.an_app_already(word),
             Ok(_) | Err(_) => error,
         }
     }
 }
 
+/// No word at all. PM2 would take the ecosystem file that lies here.
+pub fn nothing_named() -> CliError {
+    let files = [
+        "ecosystem.config.js",
+        "ecosystem.config.cjs",
+        "pm2.config.js",
+    ];
+    let refused = files
+        .iter()
+        .find_map(|file| config_files::refuse_foreign(Path::new(file)).err());
+    let error = CliError::new(Exit::Usage, "it is not said what to start");
+    match refused {
+        Some(refused) => refused,
+        None if Path::new("supervisor.toml").is_file() => error.hint("supervisorctl up"),
+        None => error.hint("`supervisorctl start SCRIPT --name NAME`, or the NAME of a known app"),
+    }
+}
+
 /// Several words, not all of which are known.
 fn too_many(words: &[String], unknown: Option<CliError>) -> CliError {
-    let hint = "one new app at a time: its arguments go after `--`, or stand with it in quotes";
+    let hint = format!(
+        "one new app at a time: its arguments go after `--`, or stand with it in quotes: \
+         supervisorctl start {}",
+        program::joined(&[program::joined(words)])
+    );
     let error = unknown.unwrap_or_else(|| {
         let list = words
             .iter()
@@ -196,16 +262,8 @@ fn too_many(words: &[String], unknown: Option<CliError>) -> CliError {
     error.hint(hint)
 }
 
-fn an_app_already(word: &str) -> CliError {
-    let message = format!("`{word}` is an app already; these options are for new apps");
-    CliError::new(Exit::Usage, message).hint(format!(
-        "`supervisorctl start {word}` starts it as it is; to change it, change its file and \
-         `supervisorctl up`, or delete it first"
-    ))
-}
-
 /// Makes a path absolute without asking the file system.
-fn below(folder: &std::path::Path, path: impl AsRef<std::path::Path>) -> PathBuf {
+fn below(folder: &Path, path: impl AsRef<Path>) -> PathBuf {
     let joined = folder.join(path);
     std::path::absolute(&joined).unwrap_or(joined)
 }

@@ -3,10 +3,11 @@
 //! A key that the daemon does not carry out yet is passed on like any other: it is for the daemon
 //! to say so, and to carry it out one day.
 
+use std::env;
 use std::path::PathBuf;
 
 use clap::Args;
-use nix::sys::signal::Signal;
+use supervisor_config::StopSignal;
 
 use crate::cli::{duration, signal};
 
@@ -20,8 +21,8 @@ pub struct AppOptions {
     /// How many of it, or "max": one for each processor
     #[arg(short, long, value_name = "N|max", value_parser = instances)]
     pub instances: Option<Instances>,
-    /// One variable of its environment; may be repeated
-    #[arg(long, value_name = "KEY=VALUE", value_parser = variable)]
+    /// One variable of its environment, by KEY alone as it is here; may be repeated
+    #[arg(long, value_name = "KEY[=VALUE]", value_parser = variable)]
     pub env: Vec<(String, String)>,
     /// A dotenv file, read at each start; may be repeated
     #[arg(long, value_name = "FILE")]
@@ -69,7 +70,7 @@ pub struct AppOptions {
     pub kill_timeout: Option<String>,
     /// What asks it to stop; otherwise SIGTERM
     #[arg(long, visible_alias = "kill-signal", value_name = "SIGNAL", value_parser = signal)]
-    pub stop_signal: Option<Signal>,
+    pub stop_signal: Option<StopSignal>,
     /// At the daemon's start: always, never, or last (as it was)
     #[arg(long, value_parser = ["always", "never", "last"])]
     pub boot: Option<String>,
@@ -77,7 +78,7 @@ pub struct AppOptions {
     #[arg(long, value_name = "APP")]
     pub after: Vec<String>,
     /// What its standard input is: "pipe" (for `send`), or "null"
-    #[arg(long, value_name = "KIND", num_args = 0..=1, require_equals = true,
+    #[arg(long, value_name = "KIND", num_args = 0..=1,
           default_missing_value = "pipe", value_parser = ["pipe", "null"])]
     pub stdin: Option<String>,
     /// It is ready when it says so, by sd_notify or process.send('ready')
@@ -160,11 +161,14 @@ fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
         Some(_) => Err("it must be KEY=VALUE".into()),
-        None => Err(
-            "it must be KEY=VALUE (sets of variables to choose from by a name, as PM2 has them, are files \
-             here: --env-file FILE)"
-                .into(),
-        ),
+        None => match env::var(text) {
+            Ok(value) => Ok((text.into(), value)),
+            Err(_) => Err(
+                "it must be KEY=VALUE, or a KEY that is set in this shell (sets of variables to choose from \
+                 by a name, as PM2 has them, are files here: --env-file FILE)"
+                    .into(),
+            ),
+        },
     }
 }
 
@@ -199,7 +203,13 @@ mod tests {
                 .all(|text| instances(text).is_err())
         );
         assert_eq!(variable("A=b=c"), Ok(("A".into(), "b=c".into())));
-        assert!(["A", "=b", ""].iter().all(|text| variable(text).is_err()));
+        let here = env::var("PATH").unwrap();
+        assert_eq!(variable("PATH"), Ok(("PATH".into(), here)));
+        assert!(
+            ["NOT_SET_HERE", "=b", ""]
+                .iter()
+                .all(|text| variable(text).is_err())
+        );
         assert_eq!(size("300M"), Ok("300MiB".into()));
         assert_eq!(size("1G"), Ok("1GiB".into()));
         assert_eq!(size("1000"), Ok("1000B".into()));

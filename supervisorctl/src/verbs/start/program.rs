@@ -54,7 +54,17 @@ pub fn find(word: &str, folder: &Path, around: &Surroundings) -> Result<Program,
             format!("no such file: {}", candidates[0].display()),
         )),
         (false, _) if around.command(word).is_some() => Ok(Program::Command(vec![word.into()])),
-        (false, _) => Err(CliError::new(
+        (false, Some(there)) => Err(CliError::new(
+            Exit::NoSuchApp,
+            format!(
+                "no app or command is named `{word}`, and {} is a folder",
+                there.display()
+            ),
+        )
+        .hint(
+            "name the script in it; for a folder with a config file: supervisorctl up FOLDER/FILE",
+        )),
+        (false, None) => Err(CliError::new(
             Exit::NoSuchApp,
             format!(
                 "no app is named `{word}`, and there is no file or command of that name either"
@@ -71,14 +81,20 @@ fn command_line(line: &str, folder: &Path, around: &Surroundings) -> Result<Prog
     let Some(first) = words.first() else {
         return Err(CliError::new(Exit::Usage, "the command is empty"));
     };
-    if let Some(symbol) = words.iter().find(|word| is_shell_syntax(word)) {
+    // What was in quotes does not stand in the line as such.
+    let is_bare = |word: &&String| line.split_whitespace().any(|bare| bare == *word);
+    if let Some(symbol) = words
+        .iter()
+        .filter(is_bare)
+        .find(|word| is_shell_syntax(word))
+    {
         return Err(CliError::new(
             Exit::Usage,
             format!("no shell is run, so `{symbol}` would be an argument like any other"),
         )
         .hint(format!(
-            "sh -c {}",
-            shlex::try_quote(line).unwrap_or(line.into())
+            "supervisorctl start sh --name NAME -- -c {}",
+            joined(&[line.to_owned()])
         )));
     }
     let is_there = if first.contains('/') {
@@ -89,15 +105,40 @@ fn command_line(line: &str, folder: &Path, around: &Surroundings) -> Result<Prog
     if is_there {
         return Ok(Program::Command(words));
     }
-    Err(
-        CliError::new(Exit::Failed, format!("`{first}` is not found, in: {line}"))
-            .hint("name a command that is in PATH, or a path with a `/`"),
-    )
+    let hint = match words.iter().position(|word| !is_assignment(word)) {
+        Some(count @ 1..) => {
+            let (given, rest) = words.split_at(count);
+            format!(
+                "supervisorctl start {}{}",
+                joined(&[joined(rest)]),
+                env_options(given)
+            )
+        }
+        Some(_) | None => "name a command that is in PATH, or a path with a `/`".to_owned(),
+    };
+    Err(CliError::new(Exit::Failed, format!("`{first}` is not found, in: {line}")).hint(hint))
+}
+
+/// Words as a shell reads them.
+pub fn joined(words: &[String]) -> String {
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
 }
 
 fn is_shell_syntax(word: &str) -> bool {
-    matches!(
-        word,
-        "&&" | "||" | "|" | ";" | "&" | ">" | ">>" | "<" | "2>" | "2>&1"
-    )
+    let is_a_sign = matches!(word, "&&" | "||" | "|" | "&");
+    is_a_sign || word.ends_with(';') || word.starts_with(['>', '<']) || word.starts_with("2>")
+}
+
+fn env_options(assignments: &[String]) -> String {
+    let options = assignments
+        .iter()
+        .map(|one| format!(" --env {}", joined(std::slice::from_ref(one))));
+    options.collect()
+}
+
+/// `PORT=3000 node x.js`, which a shell understands.
+fn is_assignment(word: &str) -> bool {
+    let is_in_names = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    word.split_once('=')
+        .is_some_and(|(name, _)| !name.is_empty() && name.chars().all(is_in_names))
 }

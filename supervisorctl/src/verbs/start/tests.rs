@@ -307,3 +307,63 @@ fn a_script_is_looked_for_where_it_will_run_first() {
         "command = [\"node\", \"/here/index.js\"]"
     );
 }
+
+#[test]
+fn what_a_shell_would_do_is_told_how_it_is_done_here() {
+    let place = Place::new(COMMANDS);
+    place.file("api/server.js", "");
+    insta::assert_snapshot!(place.show(&[
+        &["node a.js; echo done"],
+        &["node a.js >out.log"],
+        &["PORT=3000 MODE='a b' node a.js x=y"],
+        &["api"],
+    ]));
+    for line in ["node -e 'a; b'", "node '&&'", "node -e \"x();\""] {
+        let text = place.start(&[line]);
+        assert!(text.is_ok(), "{line}: {text:?}");
+    }
+    // A value of its own, or none.
+    for words in [
+        ["a", "--stdin", "pipe"],
+        ["--stdin=pipe", "--", "a"],
+        ["node", "--stdin", "null"],
+    ] {
+        let line = [&["supervisorctl", "start", "npm"][..], &words].concat();
+        assert!(Cli::try_parse_from(&line).is_ok(), "{line:?}");
+    }
+}
+
+#[test]
+fn every_key_that_an_option_gives_is_told_by_its_option() {
+    fn keys(table: &toml::Table, before: &str, found: &mut Vec<String>) {
+        for (key, value) in table {
+            let key = format!("{before}{key}");
+            match value {
+                toml::Value::Table(inner) => keys(inner, &format!("{key}."), found),
+                _ => found.push(key),
+            }
+        }
+    }
+    let place = Place::new(COMMANDS);
+    place.file("a.js", "");
+    let all = "a.js -n a -i 2 --env A=1 --env-file e --cwd / -u u --group g --namespace n \
+               --stop-exit-codes 1 --restart-delay 1 --max-restarts 1 --min-uptime 1 -k 1 --stop-signal HUP \
+               --boot last --after b --stdin --wait-ready --listen-timeout 1 --max-memory-restart 1 -c x \
+               --watch --ignore-watch x --watch-delay 1 -o o -e e --time";
+    for line in [
+        all,
+        "a.js -n a --no-autorestart --log l",
+        "a.js -n a --disable-logs",
+    ] {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let table: toml::Table = toml::from_str(&place.start(&words).unwrap()).unwrap();
+        let mut found = Vec::new();
+        keys(table["app"]["a"].as_table().unwrap(), "", &mut found);
+        found.retain(|key| key != "command");
+        assert!(!found.is_empty());
+        for key in found {
+            let option = super::faults::option(&key).unwrap_or_else(|| panic!("{key}"));
+            assert!(option.starts_with("--"), "{key}: {option}");
+        }
+    }
+}

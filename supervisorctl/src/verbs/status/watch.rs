@@ -12,7 +12,8 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use supervisor_protocol::client::Session;
 
-use super::super::{Context, services};
+use super::super::Context;
+use super::Status;
 use crate::errors::{CliError, Exit};
 
 const EACH: Duration = Duration::from_secs(1);
@@ -27,7 +28,7 @@ const END: &str = "\x1b[?7h\x1b[?25h";
 pub fn run(
     context: &mut Context,
     session: &mut Session,
-    targets: &[String],
+    status: &Status,
 ) -> Result<Exit, CliError> {
     if !io::stdout().is_terminal() {
         let error = CliError::new(Exit::Usage, "--watch draws on a terminal, and this is none");
@@ -45,8 +46,8 @@ pub fn run(
         .map_err(failed)?;
     let mut screen = Screen::begin(context)?;
     loop {
-        let rows = services(session, targets, true)?;
-        let table = super::text(screen.context, &rows, targets);
+        let rows = status.rows(session)?;
+        let table = super::text(screen.context, &rows, &status.of.targets);
         screen.draw(&table)?;
         let mut polled = [PollFd::new(ends.as_fd(), PollFlags::POLLIN)];
         let timeout = PollTimeout::try_from(EACH).unwrap_or(PollTimeout::MAX);
