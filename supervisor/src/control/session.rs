@@ -146,7 +146,19 @@ async fn write_last(stream: &mut UnixStream, failure: Failure) {
 }
 
 async fn write(stream: &mut UnixStream, frame: Outgoing) -> io::Result<()> {
-    let bytes = encode(&frame.reply).map_err(io::Error::other)?;
+    let bytes = match encode(&frame.reply) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let failure = Failure::new(FailureKind::Failed, "the answer cannot be sent")
+                .cause(error.to_string());
+            let bytes = encode(&Reply::Error(failure)).map_err(io::Error::other)?;
+            timeout(WRITE_PATIENCE, write_all(stream, &bytes, &[]))
+                .await
+                .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+            // Whatever would have followed is not expected after an error.
+            return Err(io::Error::other(error));
+        }
+    };
     let fds: Vec<RawFd> = frame.fds.iter().map(AsRawFd::as_raw_fd).collect();
     timeout(WRITE_PATIENCE, write_all(stream, &bytes, &fds))
         .await

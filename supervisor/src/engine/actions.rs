@@ -125,9 +125,11 @@ impl Engine {
             let fault = SpawnFault::Shortage;
             return self.tell(Event::SpawnFailed { id, run, fault });
         };
+        let spec = spec_of(&entry.app);
         let live = Live {
             id: id.clone(),
             run,
+            spec,
             pid: None,
             pidfd: None,
             token: run_token(self.slots.token(), cell, run),
@@ -139,7 +141,6 @@ impl Engine {
             cpu: None,
         };
         self.cells.insert(cell, live);
-        let spec = spec_of(&entry.app);
         let app = Arc::new(entry.app.clone());
         self.spawner.spawn(spawner::Order {
             id,

@@ -203,6 +203,7 @@ impl Engine {
             Live {
                 id: id.clone(),
                 run,
+                spec: notes.spec,
                 pid: Some(pid),
                 pidfd,
                 token,
@@ -345,11 +346,9 @@ impl Engine {
         let Some(run) = service.run().filter(|_| service.want == Want::Up) else {
             return false;
         };
-        self.cell_of(id, run).is_some_and(|cell| {
-            let notes = self.slots.notes(cell);
-            // While it is still being started, the cell says nothing yet about this run.
-            notes.run == run && notes.spec != spec_of(&entry.app)
-        })
+        // Also of a run that still waits for the spawner, with the definition it was ordered from.
+        self.cell_of(id, run)
+            .is_some_and(|cell| self.cells[&cell].spec != spec_of(&entry.app))
     }
 }
 

@@ -72,10 +72,11 @@ pub fn scale(name: &str, instances: u32, desired: &Desired) -> Result<Change, Fa
 /// A name that belongs to another file, an `after` that names nothing, a circle, apps that could not
 /// be started: every fault.
 pub fn plan(read: &Read, desired: &Desired) -> Result<Vec<Change>, Failure> {
+    // What came from a configured file that is gone is gone with it.
     let known: BTreeMap<Name, Known> = desired
         .apps
         .iter()
-        .filter(|(_, entry)| stays(entry))
+        .filter(|(_, entry)| stays(entry) && gone_file(read, entry).is_none())
         .map(|(name, entry)| {
             let origin = entry.origin.clone();
             let after = entry.app.policy.after.clone();
@@ -88,9 +89,10 @@ pub fn plan(read: &Read, desired: &Desired) -> Result<Vec<Change>, Failure> {
         planned.push(plan_one(config, read, desired, &mut faults)?);
     }
     if !faults.is_empty() {
+        faults.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
         return Err(invalid(&faults));
     }
-    planned.extend(gone(read, &known));
+    planned.extend(gone(read, desired));
     Ok(planned)
 }
 
@@ -110,6 +112,14 @@ fn plan_one(
             None => Vec::new(),
         };
         let stopped = entry.is_some_and(|entry| wishes(entry).all(|wish| wish.want == Want::Down));
+        if let Some(entry) = entry.filter(|_| !stopped) {
+            let down = entry
+                .instances
+                .iter()
+                .filter(|(_, w)| !w.remove && w.want == Want::Down);
+            let down = down.map(|(number, _)| format!("{name}:{number}"));
+            change.plan.stopped.extend(down);
+        }
         match (entry, keys.is_empty()) {
             (Some(_), true) if stopped => change.plan.stopped.push(text),
             (Some(_), true) => change.plan.untouched.push(text),
@@ -144,25 +154,32 @@ fn plan_one(
     Ok(change)
 }
 
-/// Configured files that are not there any more, with the apps that came from them.
-fn gone(read: &Read, known: &BTreeMap<Name, Known>) -> Vec<Change> {
-    let Some(configured) = &read.configured else {
-        return Vec::new();
-    };
+/// Configured files that are not there any more, with the apps that came from them and did not go
+/// to another one.
+fn gone(read: &Read, desired: &Desired) -> Vec<Change> {
     let mut gone: BTreeMap<&Path, Change> = BTreeMap::new();
-    for (name, app) in known {
-        let Some(path) = app.origin.as_deref() else {
-            continue;
-        };
-        let is_there =
-            |config: &Config| config.file() == Some(path) || config.apps.contains_key(name);
-        if configured.has(path) && !read.configs.iter().any(is_there) {
+    let named = |name: &Name| {
+        read.configs
+            .iter()
+            .any(|config| config.apps.contains_key(name))
+    };
+    for (name, entry) in desired.apps.iter().filter(|(_, entry)| stays(entry)) {
+        if let Some(path) = gone_file(read, entry).filter(|_| !named(name)) {
             let change = gone.entry(path).or_insert_with(|| Change::of(Some(path)));
             change.remove.push(name.clone());
             change.plan.remove.push(name.to_string());
         }
     }
     gone.into_values().collect()
+}
+
+/// The configured file that an app came from, if all of them were read and it was not there.
+fn gone_file<'d>(read: &Read, entry: &'d Entry) -> Option<&'d Path> {
+    let configured = read.configured.as_ref()?;
+    let path = entry.origin.as_deref()?;
+    let is_there = |config: &Config| config.file() == Some(path);
+    let gone = configured.has(path) && !read.configs.iter().any(is_there);
+    gone.then_some(path)
 }
 
 fn wishes(entry: &Entry) -> impl Iterator<Item = &Wish> {
@@ -216,8 +233,9 @@ fn changed(name: String, keys: Vec<KeyChange>) -> wire::Change {
 /// of another one.
 fn same_words(known: &App, typed: &App) -> Result<Vec<KeyChange>, Failure> {
     let mut keys = changes(known, typed);
-    // The same words in another terminal.
-    keys.retain(|change| change.key != KeyChange::PATH);
+    // The same words in another terminal, and without a number, which `scale` may have changed.
+    let same = |key: &str| key == KeyChange::PATH || key == "instances" && typed.instances == 1;
+    keys.retain(|change| !same(&change.key));
     if keys.is_empty() {
         return Ok(keys);
     }

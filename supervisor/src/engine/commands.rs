@@ -1,27 +1,29 @@
 //! Carrying out what is on disk by now, and answering those who asked for it.
 
-use supervisor_core::{Command, Event, Name, RunId, ServiceId, State, Want};
-use supervisor_protocol::{Done, Outcome};
+use std::collections::BTreeSet;
+
+use supervisor_core::{Command, Event, Name, RunId, Service, ServiceId, State, Want};
+use supervisor_protocol::{Done, Effect, Outcome};
 
 use super::changes::Change;
 use super::inbox::Replies;
-use super::mutate::Move;
-use super::prepare::obstacles;
+use super::mutate::{Asked, Move};
 use super::waiters::{Goal, Waiter};
 use super::{Engine, now};
 use crate::persist::desired::Wish;
 
 impl Engine {
-    pub(super) fn act(
-        &mut self,
-        act: Move,
-        on: &[(ServiceId, RunId)],
-        wait: bool,
-        replies: Replies,
-    ) {
+    pub(super) fn act(&mut self, asked: Asked) {
+        let Asked {
+            act,
+            on,
+            obstacles,
+            wait,
+            replies,
+        } = asked;
         let ticket = self.waiters.ticket(replies, on.len());
         let mut commands = Vec::new();
-        for (id, seen) in on {
+        for (id, seen) in &on {
             let Some(service) = self.fleet.get(id) else {
                 self.answer_now(ticket, id, Done::Deleted);
                 continue;
@@ -29,14 +31,15 @@ impl Engine {
             let state = service.state();
             let up = matches!(state, State::Running | State::Starting);
             // Begun after the client looked: what it asks for was asked before, by itself or another.
-            let newer = service.last_run > *seen && up;
+            let stays = service.want == Want::Up && !service.remove;
+            let newer = service.last_run > *seen && up && stays;
             let run = service.last_run;
             let (command, goal) = match act {
-                Move::Start if state == State::Running && !newer => {
+                Move::Start if state == State::Running && stays && !newer => {
                     self.answer_now(ticket, id, Done::AlreadyRunning);
                     continue;
                 }
-                Move::Start if up => (None, Goal::Started),
+                Move::Start if up && stays => (None, Goal::Started),
                 Move::Stop if state == State::Stopped => {
                     self.answer_now(ticket, id, Done::AlreadyStopped);
                     continue;
@@ -45,7 +48,7 @@ impl Engine {
                 Move::Stop => (Some(Command::Stop), Goal::Stopped),
                 Move::Delete => (Some(Command::Remove), Goal::Deleted),
                 Move::Restart if newer => (None, Goal::Restarted),
-                Move::Restart => match self.obstacle(id).filter(|_| up) {
+                Move::Restart => match obstacles.get(&id.app).filter(|_| up) {
                     // What runs is not stopped for something that could not be started.
                     Some(why) => {
                         let why = format!("not restarted, the old one runs on: {why}");
@@ -57,7 +60,7 @@ impl Engine {
                 },
             };
             // Without a command, the run that is waited for is there already.
-            let run = if command.is_none() {
+            let run = if command.is_none() || act == Move::Start && up {
                 RunId(run.0.saturating_sub(1))
             } else {
                 run
@@ -69,12 +72,6 @@ impl Engine {
             tracing::info!("{id}: {command:?}, as asked");
         }
         self.obey(commands);
-    }
-
-    fn obstacle(&self, id: &ServiceId) -> Option<String> {
-        let found = obstacles(&self.desired.apps.get(&id.app)?.app);
-        let reasons: Vec<String> = found.into_iter().map(|(_, why)| why).collect();
-        (!reasons.is_empty()).then(|| reasons.join("; "))
     }
 
     pub(super) fn carry(&mut self, changes: &[Change], wait: bool, replies: Replies) {
@@ -97,6 +94,22 @@ impl Engine {
                 tracing::error!("there is no room for {id}: {error}");
             }
         }
+        let renewed: BTreeSet<&str> = changes
+            .iter()
+            .flat_map(|change| &change.plan.change)
+            .filter(|change| change.effect == Effect::Restarts)
+            .map(|change| change.name.as_str())
+            .collect();
+        // What has ended for good has done so with the definition that it had.
+        let is_retried = |service: &Service, app: &Name| match service.state() {
+            State::Backoff | State::Errored => true,
+            State::Completed => renewed.contains(app.as_str()),
+            State::Stopped
+            | State::Waiting
+            | State::Starting
+            | State::Running
+            | State::Stopping => false,
+        };
         let mut goals = Vec::new();
         let mut events = Vec::new();
         for (id, entry, wish) in self.desired.instances() {
@@ -124,8 +137,8 @@ impl Engine {
                 } else if known.is_none_or(|s| s.remove) && wish.want == Want::Up {
                     // New, or on its way out when it was defined again.
                     goals.push((id, Goal::Started));
-                } else if known.is_some_and(|s| !s.is_alive()) && wish.want == Want::Up {
-                    // It was failing: the new definition is tried at once.
+                } else if known.is_some_and(|s| is_retried(s, &id.app)) && wish.want == Want::Up {
+                    // The new definition is tried at once.
                     goals.push((id.clone(), Goal::Started));
                     events.push(Event::Command {
                         id,
@@ -142,10 +155,12 @@ impl Engine {
             self.waiters.answer(ticket, failed);
         }
         for (id, goal) in goals {
-            let run = self
-                .fleet
-                .get(&id)
-                .map_or(RunId(0), |service| service.last_run);
+            let run = self.fleet.get(&id).map_or(RunId(0), |service| {
+                let up = matches!(service.state(), State::Running | State::Starting);
+                // One whose removal is taken back before it was told to stop goes on as it is.
+                let before = u64::from(goal == Goal::Started && up);
+                RunId(service.last_run.0.saturating_sub(before))
+            });
             self.wait_for(ticket, &id, goal, run, wait);
         }
         self.tell_all(events);

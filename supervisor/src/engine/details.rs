@@ -9,6 +9,11 @@ use super::{Engine, explain};
 use crate::os::proc;
 use crate::os::tree::{Table, Tree};
 
+/// So many processes of a tree are listed: what is told has to fit into one frame.
+const PROCESSES: usize = 200;
+/// So many characters of each command line.
+const SHOWN: usize = 300;
+
 impl Engine {
     pub(super) fn answer_show(&mut self, target: &str, show_env: bool, replies: &Replies) {
         let ids = match self.resolve(&[target.to_owned()]) {
@@ -77,13 +82,15 @@ impl Engine {
         };
         let one = |pid: i32| {
             let memory_bytes = proc::stat(pid)?.rss_pages * page_size();
+            let command = proc::cmdline(pid)?.join(" ");
             Some(Process {
                 pid,
                 memory_bytes,
-                command: proc::cmdline(pid)?.join(" "),
+                command: command.chars().take(SHOWN).collect(),
             })
         };
-        tree.members_in(table).into_iter().filter_map(one).collect()
+        let members = tree.members_in(table).into_iter();
+        members.filter_map(one).take(PROCESSES).collect()
     }
 }
 

@@ -1,13 +1,17 @@
 //! Where a request goes: what only looks is answered, what only does is done, and what changes what
 //! is wanted waits for its turn.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use supervisor_config::App;
 use supervisor_core::{Name, RunId, ServiceId};
 use supervisor_protocol::{Act, Failure, FailureKind, Reply, Request, Selected};
 
 use super::Engine;
 use super::deeds::Deed;
-use super::inbox::{Ask, Replies, What};
+use super::inbox::{Ask, Message, Replies, What};
 use super::mutate::{Asked, Move, Mutation};
+use super::prepare;
 
 impl Engine {
     /// A client asks.
@@ -58,13 +62,40 @@ impl Engine {
                 let asked = Asked {
                     act,
                     on,
+                    obstacles: BTreeMap::new(),
                     wait,
                     replies,
                 };
-                self.mutations.wait(Mutation::Act(asked));
+                match act {
+                    Move::Restart => self.check(asked),
+                    Move::Start | Move::Stop | Move::Delete => {
+                        self.mutations.wait(Mutation::Act(asked));
+                    }
+                }
             }
             Err(failure) => replies.send(Reply::Error(failure)),
         }
+    }
+
+    /// Looks whether what is to be started again could be; a disk takes its time.
+    fn check(&self, mut asked: Asked) {
+        let names: BTreeSet<&Name> = asked.on.iter().map(|(id, _)| &id.app).collect();
+        let apps = names
+            .into_iter()
+            .filter_map(|name| self.desired.apps.get(name));
+        let apps: Vec<App> = apps.map(|entry| entry.app.clone()).collect();
+        let inbox = self.inbox.clone();
+        tokio::task::spawn_blocking(move || {
+            for app in apps {
+                let found = prepare::obstacles(&app);
+                let reasons: Vec<String> = found.into_iter().map(|(_, why)| why.message).collect();
+                if !reasons.is_empty() {
+                    asked.obstacles.insert(app.name, reasons.join("; "));
+                }
+            }
+            // It fails only while the engine is leaving.
+            let _ = inbox.blocking_send(Message::Checked(asked));
+        });
     }
 
     /// The instances that a client has seen. To delete what is gone is done already.

@@ -82,6 +82,7 @@ pub fn exit(exit: Exit, uptime: Option<Span>, phase: Option<Phase>, stderr: &[St
 pub fn seconds(span: Span) -> String {
     let ms = span.0;
     match ms {
+        1..1000 => format!("{ms} ms"),
         ms if ms < 10_000 && ms % 1000 == 0 => format!("{} s", ms / 1000),
         0..10_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
         10_000..120_000 => format!("{} s", ms / 1000),
@@ -138,7 +139,7 @@ mod tests {
         let text = exit(Exit::Code(1), Some(Span(312)), None, &lines(node));
         assert_eq!(
             text,
-            "exited with code 1 after 0.3 s: port in use (Error: listen EADDRINUSE: address already in use 127.0.0.1:3001)"
+            "exited with code 1 after 312 ms: port in use (Error: listen EADDRINUSE: address already in use 127.0.0.1:3001)"
         );
     }
 

@@ -9,6 +9,7 @@ use supervisor_protocol::{Failure, FailureKind, Reply, Request};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
+use super::mutate::Asked;
 use super::reading::Read;
 use super::spawner::Report;
 use super::undertaker::Order;
@@ -51,6 +52,8 @@ pub enum Message {
         /// Why not.
         error: Option<String>,
     },
+    /// What an act needs to know of the machine is known.
+    Checked(Asked),
     /// What changed by itself is to be saved.
     Sync,
     /// The keeper is dead.
@@ -115,6 +118,11 @@ impl Replies {
         // A client that is gone or does not read gets nothing; the session sees the gap by the
         // missing end.
         let _ = self.sender.try_send(Outgoing { reply, fds });
+    }
+
+    /// Whether nobody waits for it any more.
+    pub fn is_gone(&self) -> bool {
+        self.sender.is_closed()
     }
 
     /// The last frame.

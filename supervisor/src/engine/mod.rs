@@ -58,6 +58,7 @@ use crate::persist::saver::Saver;
 use crate::persist::slots::{CellId, Slots};
 use estate::Estate;
 use inbox::{Inbox, Message};
+use mutate::Mutation;
 use record::LastExit;
 use spawner::Spawner;
 use undertaker::Undertaker;
@@ -78,6 +79,8 @@ struct Live {
     run: RunId,
     pid: Option<i32>,
     pidfd: Option<Arc<OwnedFd>>,
+    /// A checksum of what it was ordered from.
+    spec: u32,
     /// The value of its `SUPERVISOR_RUN`.
     token: String,
     /// Length of its standard error's file when it was started.
@@ -245,7 +248,8 @@ impl Engine {
             Message::Saved(result) => self.saved(result),
             Message::Gone { cell, run, exit } => self.gone(cell, run, exit),
             Message::Emptied { id, ticket, error } => self.emptied(&id, ticket, error.as_deref()),
-            Message::Sync => self.mutations.sync(),
+            Message::Sync => self.mutations.sync_again(),
+            Message::Checked(asked) => self.mutations.wait(Mutation::Act(asked)),
             Message::KeeperGone => self.succeed_keeper(),
         }
     }

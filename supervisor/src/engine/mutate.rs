@@ -1,10 +1,10 @@
 //! Everything that changes what is wanted: first it is on disk, then it is carried out, then it is
 //! answered. One change at a time; the others wait their turn, and each sees what the one before left.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use supervisor_core::{RunId, ServiceId, Want};
+use supervisor_core::{Name, RunId, ServiceId, Want};
 use supervisor_protocol::{FailureKind, Reply};
 
 use super::Engine;
@@ -25,6 +25,8 @@ pub struct Queue {
     saving: Option<(Desired, Step)>,
     /// Wishes that changed by themselves: a job is completed, an instance is gone.
     unsynced: bool,
+    /// They could not be saved, and are tried again in a while.
+    postponed: bool,
 }
 
 /// A change of what is wanted, as it was asked for.
@@ -79,6 +81,8 @@ enum Step {
 pub struct Asked {
     pub act: Move,
     pub on: Vec<(ServiceId, RunId)>,
+    /// What stands in the way of a new start, by app; looked up only for a restart.
+    pub obstacles: BTreeMap<Name, String>,
     pub wait: bool,
     pub replies: Replies,
 }
@@ -86,6 +90,12 @@ pub struct Asked {
 impl Queue {
     /// The durable wish of a service is not what is on disk any more.
     pub fn sync(&mut self) {
+        self.unsynced = true;
+    }
+
+    /// The while is over.
+    pub fn sync_again(&mut self) {
+        self.postponed = false;
         self.unsynced = true;
     }
 
@@ -153,9 +163,11 @@ impl Engine {
                 let act = Move::Start;
                 let on = self.instances_of(&name);
                 wish(desired, act, &on);
+                let obstacles = BTreeMap::new();
                 Some(Step::Act(Asked {
                     act,
                     on,
+                    obstacles,
                     wait,
                     replies,
                 }))
@@ -216,7 +228,10 @@ impl Engine {
     }
 
     /// A disk that is full is not asked at its own speed.
-    fn sync_later(&self) {
+    fn sync_later(&mut self) {
+        if std::mem::replace(&mut self.mutations.postponed, true) {
+            return;
+        }
         let inbox = self.inbox.clone();
         tokio::spawn(async move {
             tokio::time::sleep(SYNC_AGAIN).await;
@@ -313,12 +328,7 @@ impl Engine {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Act(Asked {
-                act,
-                on,
-                wait,
-                replies,
-            }) => self.act(act, &on, wait, replies),
+            Step::Act(asked) => self.act(asked),
             Step::Define {
                 changes,
                 wait,

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use nix::unistd::{Uid, User};
-use supervisor_config::{App, Faults, Reader};
+use supervisor_config::{App, Faults, Problem, Reader, env_file_problem};
 
 use crate::launch::{ORIGINAL_NOFILE, ORIGINAL_OOM};
 use crate::os::users::{self, Identity};
@@ -53,32 +53,33 @@ pub fn identity(app: &App) -> Result<Option<Identity>, String> {
 
 /// Why the app could not be started now, each with the key that is at fault; none: nothing is known to
 /// be in the way.
-pub fn obstacles(app: &App) -> Vec<(&'static str, String)> {
+pub fn obstacles(app: &App) -> Vec<(&'static str, Problem)> {
     let mut found = Vec::new();
     let identity = match identity(app) {
         Ok(identity) => identity,
         Err(why) => {
             let key = if app.user.is_some() { "user" } else { "group" };
-            found.push((key, why));
+            found.push((key, Problem::new(why)));
             None
         }
     };
     let whose = found.is_empty();
     let directory = is_directory(&app.directory);
     let there = directory.is_ok();
-    found.extend(directory.err().map(|why| ("directory", why)));
+    let told = |key, why: Option<String>| why.map(|why| (key, Problem::new(why)));
+    found.extend(told("directory", directory.err()));
     // Whose files they may be depends on the user, and where they are on the directory.
     let env = match environment(app, identity.as_ref()) {
         Ok(env) => env,
         Err(faults) => {
-            let told = faults.list.iter().filter(|_| whose && there);
-            found.extend(told.map(|fault| ("env_file", fault.to_string())));
+            let faults = faults.list.iter().filter(|_| whose && there);
+            found.extend(faults.map(|fault| ("env_file", env_file_problem(fault))));
             BTreeMap::new()
         }
     };
     if there {
         let program = find_program(&app.command[0], &app.directory, path_of(app, &env));
-        found.extend(program.err().map(|why| ("command", why)));
+        found.extend(told("command", program.err()));
     }
     found
 }

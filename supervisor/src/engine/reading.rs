@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use supervisor_config::{Config, Configured, DaemonSettings, Fault, Origin, Problem, parse};
+use supervisor_config::{Config, Configured, DaemonSettings, Fault, Origin, parse};
 use supervisor_core::Name;
 use supervisor_protocol::{Excerpt, Failure, FailureKind, Paths};
 
@@ -39,7 +39,7 @@ pub fn read_files(file: Option<&Path>, paths: &Paths) -> Result<Read, Failure> {
     };
     if files.is_empty() {
         let hint = format!(
-            "write {} or {}/NAME.toml, or name a file: `supervisorctl up FILE`",
+            "write {} or {}/NAME.toml, or name a file: `supervisorctl up FILE`; apps of files that are gone go by `supervisorctl delete`",
             paths.config_file.display(),
             paths.config_dir.display()
         );
@@ -90,7 +90,7 @@ fn obstacles(configs: &[Config]) -> BTreeMap<Name, Vec<Fault>> {
         for app in config.apps.values() {
             let faults: Vec<Fault> = prepare::obstacles(app)
                 .into_iter()
-                .map(|(key, why)| config.fault(&app.name, key, Problem::new(why)))
+                .map(|(key, problem)| config.fault(&app.name, key, problem))
                 .collect();
             if !faults.is_empty() {
                 found.insert(app.name.clone(), faults);

@@ -20,6 +20,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow};
 use supervisor_config::{App, Stdin};
 use supervisor_core::{RunId, ServiceId, SpawnFault};
@@ -34,6 +35,9 @@ use crate::os::pipe::{AppPipe, input_for_app, pipe_for_app};
 use crate::os::spawn::{Launch, Outcome, Stage, spawn};
 use crate::os::users::Identity;
 use crate::persist::slots::{CellId, RunNotes, Slots};
+
+/// So many descriptors stay free for those who want to stop something.
+const RESERVE: u64 = 32;
 
 /// What to start.
 #[derive(Debug)]
@@ -330,12 +334,18 @@ impl Pipes {
         };
         let mut tags = Vec::from(pipe_tags(order.cell, order.run));
         tags.extend(stdin.as_ref().map(|_| stdin_tag(order.cell, order.run)));
-        Ok(Pipes {
+        let pipes = Pipes {
             stdout: pipe_for_app(identity)?,
             stderr: pipe_for_app(identity)?,
             stdin,
             tags,
-        })
+        };
+        let (most, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        let highest = pipes.held().iter().map(|(_, fd)| fd.cast_unsigned()).max();
+        if highest.is_some_and(|fd| u64::from(fd) + RESERVE > most) {
+            return Err(Errno::EMFILE.into());
+        }
+        Ok(pipes)
     }
 
     fn held(&self) -> Vec<(Tag, RawFd)> {

@@ -8,7 +8,13 @@ use crate::persist::desired::{Entry, Wish};
 
 /// The answer to a name that nobody has.
 pub fn no_such_app(name: &str) -> Failure {
-    Failure::new(FailureKind::NoSuchApp, format!("there is no app {name:?}"))
+    /// Longer than any name.
+    const SHOWN: usize = 80;
+    let mut shown: String = name.chars().take(SHOWN).collect();
+    if shown.len() < name.len() {
+        shown.push('…');
+    }
+    Failure::new(FailureKind::NoSuchApp, format!("there is no app {shown:?}"))
         .hint("`supervisorctl status` lists them")
 }
 
@@ -53,15 +59,27 @@ fn means(target: &str, id: &ServiceId, entry: &Entry, wish: &Wish) -> bool {
 
 /// `*` and `?`, as a shell understands them.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    match (pattern.first(), text.first()) {
-        (None, None) => true,
-        (Some(b'*'), _) => {
-            glob(&pattern[1..], text) || !text.is_empty() && glob(pattern, &text[1..])
+    let (mut p, mut t) = (0, 0);
+    // Where the last star stood, and how far it reaches: only that one ever has to give back.
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match (pattern.get(p), star) {
+            (Some(b'*'), _) => {
+                star = Some((p + 1, t));
+                p += 1;
+            }
+            (Some(&c), _) if c == b'?' || c == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            (_, Some((after, from))) => {
+                star = Some((after, from + 1));
+                (p, t) = (after, from + 1);
+            }
+            (_, None) => return false,
         }
-        (Some(b'?'), Some(_)) => glob(&pattern[1..], &text[1..]),
-        (Some(p), Some(t)) => p == t && glob(&pattern[1..], &text[1..]),
-        (Some(_), None) | (None, Some(_)) => false,
     }
+    pattern[p..].iter().all(|&c| c == b'*')
 }
 
 #[cfg(test)]

@@ -14,7 +14,9 @@ use crate::os::tree::{Table, Tree};
 use crate::persist::slots::{CellId, Slots};
 
 /// Rows in one frame: far below its limit, whatever the rows say.
-const ROWS: usize = 256;
+const ROWS: usize = 64;
+/// So many of those that something waits for are named.
+const NAMED: usize = 5;
 /// CPU use is measured over at least so many milliseconds.
 const CPU_SPAN: u64 = 250;
 /// CPU time is counted in these.
@@ -169,7 +171,11 @@ impl Engine {
             }
             Phase::Waiting(Wait::Dependencies) => {
                 let blockers = self.fleet.blockers(id);
-                let names: Vec<String> = blockers.iter().map(|id| self.blocker(id)).collect();
+                let named = blockers.iter().take(NAMED);
+                let mut names: Vec<String> = named.map(|id| self.blocker(id)).collect();
+                if let more @ 1.. = blockers.len().saturating_sub(NAMED) {
+                    names.push(format!("{more} more"));
+                }
                 Some(format!("waits for {}", names.join(", ")))
             }
             Phase::Waiting(Wait::Schedule { .. }) => None,

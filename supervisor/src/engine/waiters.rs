@@ -126,7 +126,13 @@ impl Engine {
         }
         self.waiters.touched = false;
         let list = std::mem::take(&mut self.waiters.list);
+        self.waiters
+            .tickets
+            .retain(|_, ticket| !ticket.replies.is_gone());
         for waiter in list {
+            if !self.waiters.tickets.contains_key(&waiter.ticket) {
+                continue;
+            }
             let verdict = self.judge(&waiter, now);
             let (ok, done, message, tail) = match verdict {
                 Verdict::Not => {
@@ -232,10 +238,21 @@ impl Engine {
                 Phase::Waiting(Wait::Shortage { .. }) => {
                     Verdict::Failed(self.note(&waiter.id).unwrap_or_default())
                 }
+                // What it waits for is under way, as in a restart of both.
+                _ if self.blockers_move(&waiter.id) => Verdict::Not,
                 _ => Verdict::Reached(Done::Waiting, self.note(&waiter.id)),
             },
             _ => Verdict::Not,
         }
+    }
+
+    /// Whether something that it waits for is on its way down, and will come up again by itself.
+    fn blockers_move(&self, id: &ServiceId) -> bool {
+        let blockers = self.fleet.blockers(id);
+        let mut blockers = blockers.iter().filter_map(|id| self.fleet.get(id));
+        blockers.any(|blocker| {
+            blocker.want == Want::Up && !blocker.remove && blocker.state() == State::Stopping
+        })
     }
 
     /// Last lines of standard error of the last run that ended.
@@ -257,6 +274,7 @@ impl Engine {
                 format!("; next try in {}", explain::seconds(at.since(now())))
             }
             _ if service.state() == State::Errored => "; given up".to_owned(),
+            _ if service.phase.run().is_some() => "; started again".to_owned(),
             _ => String::new(),
         }
     }
