@@ -40,7 +40,7 @@ fn limits() -> Vec<String> {
     let mut limits = Vec::new();
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
         limits.push(
-            "not under systemd: if keeper and engine are killed in the same instant, nobody starts them again; the next start takes over the apps that live, but one that writes to its log before that is ended by the write".to_owned(),
+            "not under systemd: if keeper and engine are killed in the same instant, nobody starts them again; the next start takes over the apps that live, but one that writes to its log before that is ended by the write, and one with stdin = \"pipe\" reads the end of it".to_owned(),
         );
     }
     if !pidfd::tells_exits() {
