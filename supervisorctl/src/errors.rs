@@ -186,7 +186,7 @@ impl CliError {
     }
 }
 
-/// Faults as [`CliError::render`] tells them, and how many: for a file that was only looked at.
+/// Faults as an error tells them, and how many: for a file that was only looked at.
 pub fn render_faults(found: &[Fault], style: Style, width: Option<usize>) -> String {
     let text = faults::render(found, style, width);
     format!("{text}\n{}\n", faults::summary(found))

@@ -207,7 +207,12 @@ impl Engine {
                 () = inbox::sleep_until(deadline) => Happened::Time,
                 () = quiet => Happened::Nothing,
             };
-            awake = !matches!(happened, Happened::Nothing);
+            // Commands come seldom and need much code; the way of a restart stays at hand.
+            awake = match &happened {
+                Happened::Nothing => false,
+                Happened::Message(Message::Ask(_)) => true,
+                Happened::Message(_) | Happened::Poked(_) | Happened::Time => awake,
+            };
             match happened {
                 Happened::Poked(value) => self.poked(value),
                 Happened::Message(message) => self.take(message),
@@ -308,7 +313,7 @@ impl Engine {
     }
 }
 
-/// So long after the last event, the engine needs as little memory as it can.
+/// Quiet for so long after a command, the engine gives back what that needed.
 const QUIET: Duration = Duration::from_millis(500);
 
 enum Happened {

@@ -61,7 +61,7 @@ pub const EMPTY: &str =
 /// More rows than this are summed up below the table, where the eye is when they have scrolled by.
 const MANY: usize = 20;
 
-/// The whole table. Without a width it is for programs: see [`table`](super::table).
+/// The whole table. Without a width it is for programs: see [`super::table`].
 pub fn table(rows: &[Service], names: &Names, width: Option<usize>, style: Style) -> String {
     if rows.is_empty() {
         return EMPTY.to_owned();
