@@ -17,7 +17,7 @@ pub struct Envelope {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
-    /// The rows of the status table: [`Reply::Services`] frames.
+    /// The rows of the status table: `Reply::Services` frames.
     Status {
         /// `TARGET`s as typed; none means all.
         targets: Vec<String>,
@@ -25,14 +25,14 @@ pub enum Request {
         #[serde(default)]
         usage: bool,
     },
-    /// All there is to know: one [`Reply::Details`] for each instance.
+    /// All there is to know: one `Reply::Details` for each instance.
     Show {
         /// A `TARGET` as typed.
         target: String,
         /// Show the values of the environment, not only its names.
         show_env: bool,
     },
-    /// Makes the apps of a file so: [`Reply::Plan`], then [`Reply::Outcome`]s.
+    /// Makes the apps of a file so: `Reply::Plan`, then `Reply::Outcome`s.
     Up {
         /// Absolute path; `None`: the configured files.
         file: Option<PathBuf>,
@@ -41,7 +41,7 @@ pub enum Request {
         /// Answer when all are up or one has failed; otherwise at once.
         wait: bool,
     },
-    /// Adds one app that was given on the command line and starts it: [`Reply::Outcome`]s.
+    /// Adds one app that was given on the command line and starts it: `Reply::Outcome`s.
     Add {
         /// A config text with exactly one `[app.NAME]` table, as it would stand in a file.
         text: String,
@@ -52,7 +52,7 @@ pub enum Request {
         /// Answer when it is up or has failed; otherwise at once.
         wait: bool,
     },
-    /// Gives an app so many instances: [`Reply::Outcome`]s of those that came and went. The client
+    /// Gives an app so many instances: `Reply::Outcome`s of those that came and went. The client
     /// works out what `+1` means, so that asking again does nothing twice.
     Scale {
         /// The app.
@@ -62,7 +62,7 @@ pub enum Request {
         /// Answer when all are up or gone; otherwise at once.
         wait: bool,
     },
-    /// Does something to instances that the client has seen: [`Reply::Outcome`]s.
+    /// Does something to instances that the client has seen: `Reply::Outcome`s.
     Act {
         /// What to do.
         act: Act,
@@ -71,16 +71,16 @@ pub enum Request {
         /// Answer when it is done; otherwise at once.
         wait: bool,
     },
-    /// The log files, as open descriptors: [`Reply::Logs`] frames.
+    /// The log files, as open descriptors: `Reply::Logs` frames.
     Logs {
         /// `TARGET`s as typed; none means all.
         targets: Vec<String>,
         /// With an inotify descriptor that tells of changes.
         follow: bool,
     },
-    /// About the daemon itself: [`Reply::Daemon`].
+    /// About the daemon itself: `Reply::Daemon`.
     DaemonStatus,
-    /// Stops all apps in order, then the daemon: [`Reply::Outcome`]s. What ran is remembered.
+    /// Stops all apps in order, then the daemon: `Reply::Outcome`s. What ran is remembered.
     DaemonStop,
 }
 
@@ -137,6 +137,6 @@ pub struct Selected {
     pub name: String,
     /// Its instance.
     pub instance: u32,
-    /// [`Service::run`] when the client looked.
+    /// `Service::run` when the client looked.
     pub run: u64,
 }
