@@ -76,7 +76,13 @@ fn daemon_status_for_people_and_scripts() {
 fn daemon_stop_ends_when_the_daemon_is_gone() {
     let stopped = || Step::Reply(Reply::Outcome(outcome("api", 0, Done::Stopped)));
     for with_end in [true, false] {
-        let fake = Fake::new(move |_, _| {
+        let fake = Fake::new(move |_, request| {
+            if *request == Request::DaemonStatus {
+                // Its processes have ended by then.
+                let mut about = daemon_status();
+                (about.keeper_pid, about.engine_pid) = (i32::MAX, i32::MAX);
+                return answer([Reply::Daemon(about)]);
+            }
             let end = with_end.then_some(Step::Reply(Reply::End));
             [stopped()]
                 .into_iter()
