@@ -207,12 +207,7 @@ impl Engine {
                 () = inbox::sleep_until(deadline) => Happened::Time,
                 () = quiet => Happened::Nothing,
             };
-            // Commands come seldom and need much code; the way of a restart stays at hand.
-            awake = match &happened {
-                Happened::Nothing => false,
-                Happened::Message(Message::Ask(_)) => true,
-                Happened::Message(_) | Happened::Poked(_) | Happened::Time => awake,
-            };
+            awake = !matches!(happened, Happened::Nothing);
             match happened {
                 Happened::Poked(value) => self.poked(value),
                 Happened::Message(message) => self.take(message),
@@ -313,7 +308,7 @@ impl Engine {
     }
 }
 
-/// Quiet for so long after a command, the engine gives back what that needed.
+/// So long after the last event, the engine needs as little memory as it can.
 const QUIET: Duration = Duration::from_millis(500);
 
 enum Happened {
