@@ -74,19 +74,26 @@ pub fn obstacles(app: &App) -> Vec<(&'static str, Problem)> {
         Err(faults) => {
             let faults = faults.list.iter().filter(|_| whose && there);
             found.extend(faults.map(|fault| ("env_file", env_file_problem(fault))));
-            BTreeMap::new()
+            // What the files would have added is not known; where programs are, is.
+            let named = app.env.get("PATH").cloned();
+            BTreeMap::from([("PATH".to_owned(), named.unwrap_or_else(|| given_path(app)))])
         }
     };
     if there {
-        let program = find_program(&app.command[0], &app.directory, path_of(app, &env));
+        let program = find_program(&app.command[0], &app.directory, path_of(&env));
         found.extend(told("command", program.err()));
     }
     found
 }
 
-fn path_of<'a>(app: &'a App, env: &'a BTreeMap<String, String>) -> &'a str {
-    let path = env.get("PATH").or(app.path.as_ref());
-    path.map_or(DEFAULT_PATH, String::as_str)
+fn path_of(env: &BTreeMap<String, String>) -> &str {
+    env.get("PATH").map_or(DEFAULT_PATH, String::as_str)
+}
+
+/// Where programs are looked for unless the app says otherwise.
+fn given_path(app: &App) -> String {
+    let path = app.path.clone().or_else(|| env::var("PATH").ok());
+    path.unwrap_or_else(|| DEFAULT_PATH.to_owned())
 }
 
 fn is_directory(path: &Path) -> Result<(), String> {
@@ -105,7 +112,7 @@ pub fn prepare(app: &App, identity: Option<Identity>) -> Result<Prepared, String
     let directory = &app.directory;
     is_directory(directory)?;
     let env = environment(app, identity.as_ref()).map_err(|faults| faults.to_string())?;
-    let program = find_program(&app.command[0], directory, path_of(app, &env))?;
+    let program = find_program(&app.command[0], directory, path_of(&env))?;
     Ok(Prepared {
         programs: vec![c_string(program.as_os_str().as_bytes())?],
         argv: app
@@ -185,8 +192,7 @@ fn environment(app: &App, identity: Option<&Identity>) -> Result<BTreeMap<String
             env.insert(name, value);
         }
     }
-    let path = app.path.clone().or_else(|| env::var("PATH").ok());
-    env.insert("PATH".into(), path.unwrap_or_else(|| DEFAULT_PATH.into()));
+    env.insert("PATH".into(), given_path(app));
     let (name, home, shell) = match identity {
         Some(identity) => (
             identity.name.clone(),

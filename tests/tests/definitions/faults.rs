@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
-use supervisor_tests::{Home, Output, app};
+use supervisor_tests::{Home, Output, app, programs};
 
 use crate::untouched::untouched;
 use crate::{configure, sleeper};
@@ -178,4 +178,22 @@ fn check_and_up_tell_a_faulty_env_file_in_the_same_words() {
         list
     };
     assert_eq!(sorted(&again), sorted(&faults), "{told}");
+}
+
+#[test]
+fn a_faulty_env_file_does_not_make_a_program_missing() {
+    let home = Home::new();
+    let tool = home.copy(&programs::testapp(), "only-here");
+    let folder = tool.parent().expect("it has one").display().to_string();
+    let text = "[app.a]\ncommand = [\"only-here\", \"sleep\"]\nenv_file = \"missing.env\"\n";
+    let file = home.write("supervisor.toml", text).display().to_string();
+    // The daemon that it starts has this path, too.
+    let mut up = home.command(&programs::supervisorctl());
+    up.args(["up", &file])
+        .env("PATH", format!("{folder}:/usr/bin:/bin"));
+    Output::of(&mut up)
+        .exits(1)
+        .says("there is no such file")
+        .says("1 fault")
+        .hides("is not found");
 }
