@@ -38,7 +38,7 @@ mod value;
 
 pub use changes::{Effect, KeyChange, changes};
 pub use cross::{Known, check_env_files, cross_check, env_file_problem};
-pub use cycle::find_cycle;
+pub(crate) use cycle::find_cycle;
 pub use endpoint::{HostPort, HttpUrl, Listen, WaitFor};
 pub use environment::environment;
 pub use fault::{Excerpt, Fault, Faults};

@@ -7,7 +7,7 @@ use supervisor_protocol::{Details, Process, Reply, Service};
 use super::inbox::Replies;
 use super::{Engine, explain};
 use crate::os::proc;
-use crate::os::tree::{Table, Tree};
+use crate::os::tree::{Table, Tree, page_size};
 
 /// So many processes of a tree are listed: what is told has to fit into one frame.
 const PROCESSES: usize = 200;
@@ -92,13 +92,6 @@ impl Engine {
         let members = tree.members_in(table).into_iter();
         members.filter_map(one).take(PROCESSES).collect()
     }
-}
-
-fn page_size() -> u64 {
-    nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
-        .ok()
-        .flatten()
-        .map_or(4096, i64::unsigned_abs)
 }
 
 fn policies(app: &App) -> Vec<(String, String)> {

@@ -392,7 +392,8 @@ pub fn kill_rest(tree: &Tree<'_>, deadline: Duration) -> Left {
     }
 }
 
-fn page_size() -> u64 {
+/// Bytes of a page of memory.
+pub fn page_size() -> u64 {
     static SIZE: OnceLock<u64> = OnceLock::new();
     let ask = || sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
     *SIZE.get_or_init(|| ask().map_or(4096, i64::unsigned_abs))
