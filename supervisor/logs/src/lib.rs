@@ -7,13 +7,17 @@
 //! their descriptors alive across a kill, and remembering whose bytes are in the staging pipe.
 
 mod folder;
+mod ledger;
 mod pump;
+mod rules;
 mod tail;
 
 use std::fmt;
 
 pub use folder::{Folder, LogError};
+pub use ledger::{Ledger, Losses, STAGES, Step};
 pub use pump::{Event, Pump, Staging};
+pub use rules::{Format, LATEST, OnFull, Rules, Target};
 pub use tail::{Follower, Progress, Tail, last_lines};
 
 /// One of the two output streams of an app.
