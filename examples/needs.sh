@@ -54,6 +54,19 @@ need_all() {
             "This release's own package is too old: see https://nodejs.org/en/download."
 }
 
+# What the tests need besides: small filesystems of their own, and something to be compared with.
+need_for_tests() {
+    local missing=()
+    has_program mkfs.ext4 || missing+=(e2fsprogs)
+    has_program fsfreeze || missing+=(util-linux)
+    has_program losetup || missing+=(mount)
+    has_program rg || missing+=(ripgrep)
+    if ((${#missing[@]})); then install_packages "${missing[@]}"; fi
+}
+
+# Also where only root looks for programs.
+has_program() { PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null; }
+
 # Where cargo puts what it builds, CARGO_TARGET_DIR and cargo's config files included.
 target_folder() {
     cargo metadata --no-deps --locked --format-version 1 |

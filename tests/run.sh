@@ -6,6 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source examples/needs.sh
 
 need_all
+need_for_tests
 say "building the programs (cargo build --release)"
 cargo build --release --locked -p supervisor -p supervisorctl
 SUPERVISOR_BIN_DIR=$(target_folder)/release

@@ -56,8 +56,8 @@ fn row(id: u64) -> Service {
         next_start_at: failing.then_some(at),
         next_start_in_ms: failing.then_some(12_000),
         logs: LogPaths {
-            stdout: format!("/var/log/supervisor/{name}/0.out.log").into(),
-            stderr: format!("/var/log/supervisor/{name}/0.err.log").into(),
+            stdout: Some(format!("/var/log/supervisor/{name}/0.out.log").into()),
+            stderr: Some(format!("/var/log/supervisor/{name}/0.err.log").into()),
             dropped_lines: 0,
             dropped_bytes: 0,
         },

@@ -117,6 +117,35 @@ pub fn pss_kib(pid: i32) -> u64 {
         .expect("smaps_rollup has a line Pss")
 }
 
+/// The physical memory that it has now and the most that it had since [`forget_peak`], in KiB.
+#[must_use]
+pub fn resident_kib(pid: i32) -> (u64, u64) {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))
+        .unwrap_or_else(|error| panic!("status of {pid}: {error}"));
+    let of = |key: &str| -> u64 {
+        let value = text.lines().find_map(|line| line.strip_prefix(key));
+        let number = value.and_then(|value| value.trim().strip_suffix(" kB")?.parse().ok());
+        number.unwrap_or_else(|| panic!("no {key} in the status of {pid}"))
+    };
+    (of("VmRSS:"), of("VmHWM:"))
+}
+
+/// The most memory that it had is from now on the most that it has from now on.
+pub fn forget_peak(pid: i32) {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("a process of our own");
+}
+
+/// The bytes that it has written so far, to whatever.
+#[must_use]
+pub fn wrote(pid: i32) -> u64 {
+    let io = fs::read_to_string(format!("/proc/{pid}/io"))
+        .unwrap_or_else(|error| panic!("io of {pid}: {error}"));
+    let count = io
+        .lines()
+        .find_map(|line| line.strip_prefix("wchar: ")?.parse().ok());
+    count.expect("/proc/PID/io has a line wchar")
+}
+
 /// The CPU time that all of its threads have used, those that have ended too; `None` when it is
 /// gone.
 #[must_use]
@@ -167,6 +196,9 @@ mod tests {
         assert!(program(me).is_some_and(|program| program == std::env::current_exe().unwrap()));
         assert!(descriptors(me) >= 3);
         assert!(pss_kib(me) > 100);
+        forget_peak(me);
+        let (now, most) = resident_kib(me);
+        assert!(now > 100 && most >= now / 2, "{now} {most}");
         assert!(cpu_ns(me).is_some_and(|ns| ns > 0));
         assert!(touches(me, &std::env::current_dir().unwrap()));
         assert!(!touches(me, Path::new("/nonexistent-folder")));

@@ -158,12 +158,18 @@ fn every_child_finds_what_it_should() {
     let text = fs::read_to_string(&file).expect("the reports");
     let mut pids = BTreeSet::new();
     let mut instances = BTreeSet::new();
+    let mut torn = 0;
     for line in text.lines() {
-        let report: Value = serde_json::from_str(line).expect("each report is one line");
+        // The kernel ends a write between two pages when its process is killed.
+        let Ok(report) = serde_json::from_str::<Value>(line) else {
+            torn += 1;
+            continue;
+        };
         expected.compare(&report);
         instances.insert(report["environment"]["SUPERVISOR_INSTANCE"].to_string());
         pids.insert(report["pid"].as_i64());
     }
+    assert!(torn <= INSTANCES, "{torn} reports cannot be read");
     assert_eq!(instances.len(), INSTANCES);
     println!("{} reports of {} pids", text.lines().count(), pids.len());
 

@@ -7,13 +7,14 @@ use supervisor_core::{Name, Policy};
 use toml::de::DeTable;
 
 use crate::keys::{self, AppRole, Group, quoted};
+use crate::logs::Files;
 use crate::parse::{Entries, entries, refuse};
 use crate::places::HEADER;
 use crate::reading::{MOST, Reading};
 use crate::source::Place;
 use crate::units::{Problem, duration_text};
 use crate::value::{self, Value};
-use crate::{App, Origin, Stdin, StopSignal, find_cycle, hints};
+use crate::{App, Logs, Origin, Output, Stdin, StopSignal, find_cycle, hints};
 
 /// What every app starts from. Its faults are noted here, once.
 pub(crate) fn defaults<'v>(value: &Value<'v>, reading: &mut Reading) -> Entries<'v, AppRole> {
@@ -135,6 +136,7 @@ impl App {
             stdin: Stdin::default(),
             stop_signal: StopSignal::default(),
             policy: Policy::default(),
+            logs: Logs::default(),
             path: None,
         }
     }
@@ -206,6 +208,35 @@ impl<'v> Keys<'_, 'v> {
         }
         for file in &mut app.env_file {
             file.path = app.directory.join(&file.path).components().collect();
+        }
+        self.logs(app, reading);
+    }
+
+    fn logs(&self, app: &mut App, reading: &mut Reading) {
+        if app.logs.merge && self.own("logs.stderr").is_none() && self.own("logs.merge").is_some() {
+            // Where the defaults have stderr go does not matter to an app that says this of itself.
+            app.logs.stderr = Output::Usual;
+        }
+        let (name, directory) = (&app.name, &app.directory);
+        let outputs = [
+            ("logs.stdout", &mut app.logs.stdout),
+            ("logs.stderr", &mut app.logs.stderr),
+        ];
+        for (key, output) in outputs {
+            match output.absolute(name, directory) {
+                Ok(absolute) => *output = absolute,
+                Err(problem) => self.told(key, problem, reading),
+            }
+        }
+        if let Some(key) = reading.is_whole().then(|| clash(app)).flatten() {
+            self.told(key.0, key.1, reading);
+        }
+    }
+
+    /// A fault at the value that holds for the app.
+    fn told(&self, key: &str, problem: Problem, reading: &mut Reading) {
+        if let Some(value) = self.find(key) {
+            value.fault::<()>(problem, reading);
         }
     }
 
@@ -283,6 +314,30 @@ impl<'v> Keys<'_, 'v> {
             value.fault::<()>(problem.hint(hint), reading);
         }
     }
+}
+
+/// What is wrong between the streams of one app.
+fn clash(app: &App) -> Option<(&'static str, Problem)> {
+    if app.logs.merge && app.logs.stderr != Output::Usual {
+        let problem = Problem::new("with merge = true stderr goes where stdout goes");
+        return Some((
+            "logs.stderr",
+            problem.hint("leave it out, or take merge out"),
+        ));
+    }
+    if let Err(fault) = app.logs_fit(app.instances) {
+        return Some(fault);
+    }
+    let mut files = Files::default();
+    let mut both = app.log_files();
+    both.find_map(|(key, path)| {
+        files.take(&path, &app.name).err()?;
+        let problem = Problem::new("it is a file of stdout already");
+        Some((
+            key,
+            problem.hint("write merge = true for both in one file, and no stderr"),
+        ))
+    })
 }
 
 /// Notes the circles of apps that wait for one another.

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::thread;
 
-use supervisor_core::{Exit, Name};
+use supervisor_core::{Exit, Name, Span};
 
 use crate::reading::Reading;
 use crate::units::{Problem, shown};
-use crate::value::{Value, some_text, table, text, texts};
-use crate::{App, EnvFile, StopSignal};
+use crate::value::{Value, duration, size_or_unlimited, some_text, table, text, texts};
+use crate::{App, EnvFile, Logs, Output, StopSignal, logs};
 
 /// Variables that tell an app, and the daemon that looks for its processes, who it is.
 const RESERVED: [&str; 3] = ["SUPERVISOR_APP", "SUPERVISOR_INSTANCE", "SUPERVISOR_RUN"];
@@ -68,6 +68,36 @@ pub(crate) fn path(value: &Value, reading: &mut Reading) -> Option<String> {
         return value.fault(problem.hint("write the whole path"), reading);
     }
     Some(path)
+}
+
+/// A log file as written, relative to the app's directory, or `"null"`.
+pub(crate) fn output(value: &Value, reading: &mut Reading) -> Option<Output> {
+    let path = path(value, reading)?;
+    logs::output(&path).map_or_else(|problem| value.fault(problem, reading), Some)
+}
+
+/// A size of log files.
+pub(crate) fn log_size(value: &Value, reading: &mut Reading) -> Option<Option<u64>> {
+    let size = size_or_unlimited(value, reading)?;
+    if size.is_some_and(|size| size < Logs::SMALLEST) {
+        let problem = Problem::new(
+            "it is less than 64KiB, and with files as small as that the supervisor would rotate rather than write",
+        );
+        let hint = "write \"64KiB\" or more, or \"unlimited\"";
+        return value.fault(problem.hint(hint), reading);
+    }
+    Some(size)
+}
+
+/// An age of log files; 0 is none.
+pub(crate) fn log_age(value: &Value, reading: &mut Reading) -> Option<Span> {
+    let age = duration(value, reading)?;
+    if (1..1000).contains(&age.0) {
+        let problem = Problem::new("it is less than a second");
+        let hint = "write \"1s\" or more, or \"0s\" to rotate by size only";
+        return value.fault(problem.hint(hint), reading);
+    }
+    Some(age)
 }
 
 /// One file or an array of them, as written: they are relative to the app's directory, which is

@@ -8,6 +8,7 @@ use nix::unistd::User;
 use supervisor_core::Name;
 
 use crate::app::{all_circles, round};
+use crate::logs::Files;
 use crate::reading::MOST;
 use crate::trust::Reader;
 use crate::units::Problem;
@@ -20,10 +21,12 @@ pub struct Known {
     pub origin: Option<PathBuf>,
     /// What it waits for.
     pub after: Vec<Name>,
+    /// Its log files that are not the usual ones ([`App::log_files`]).
+    pub logs: Vec<PathBuf>,
 }
 
 /// The faults between files that are read in one go, and between them and the known apps: a name that
-/// is taken, an `after` that names nothing, a circle. A known app that came from one of the files and
+/// or a log file that is taken, an `after` that names nothing, a circle. A known app that came from one of the files and
 /// is gone from it counts as gone. At most 200 are told.
 #[must_use]
 pub fn cross_check(configs: &[Config], known: &BTreeMap<Name, Known>) -> Vec<Fault> {
@@ -31,6 +34,7 @@ pub fn cross_check(configs: &[Config], known: &BTreeMap<Name, Known>) -> Vec<Fau
     let mut faults = taken(configs, known);
     faults.extend(missing(configs, &edges));
     faults.extend(circles(configs, edges));
+    faults.extend(shared_logs(configs, known));
     let file = |fault: &Fault| {
         configs
             .iter()
@@ -47,15 +51,48 @@ fn apps(configs: &[Config]) -> impl Iterator<Item = (&Config, &App)> {
         .flat_map(|config| config.apps.values().map(move |app| (config, app)))
 }
 
-/// Who waits for whom when the files are carried out.
-fn edges(configs: &[Config], known: &BTreeMap<Name, Known>) -> BTreeMap<Name, Vec<Name>> {
-    let is_gone = |name: &Name, known: &Known| {
+/// The known apps that are there, too, when the files are carried out.
+fn staying<'k>(
+    configs: &[Config],
+    known: &'k BTreeMap<Name, Known>,
+) -> impl Iterator<Item = (&'k Name, &'k Known)> {
+    known.iter().filter(|(name, known)| {
         let mut from = configs
             .iter()
             .filter(|config| config.file() == known.origin.as_deref());
-        known.origin.is_some() && from.any(|config| !config.apps.contains_key(name))
-    };
-    let stays = known.iter().filter(|(name, known)| !is_gone(name, known));
+        known.origin.is_none() || from.all(|config| config.apps.contains_key(name))
+    })
+}
+
+/// Log files that another app has.
+fn shared_logs(configs: &[Config], known: &BTreeMap<Name, Known>) -> Vec<Fault> {
+    let mut files = Files::default();
+    let is_new = |name: &Name| configs.iter().any(|config| config.apps.contains_key(name));
+    for (name, known) in staying(configs, known).filter(|(name, _)| !is_new(name)) {
+        for path in &known.logs {
+            // What these have between them is nobody's fault here.
+            let _ = files.take(path, name);
+        }
+    }
+    let mut faults = Vec::new();
+    for (config, app) in apps(configs) {
+        // One is enough of an app, whose instances may clash one by one.
+        let taken = app
+            .log_files()
+            .find_map(|(key, path)| Some((key, files.take(&path, &app.name).err()?)));
+        // An app that is there twice has its own fault.
+        if let Some((key, whose)) = taken.filter(|(_, whose)| *whose != app.name) {
+            let problem = Problem::new(format!("app {whose} writes to this file already"));
+            let problem = problem.hint("give each app files of its own");
+            faults.push(config.fault(&app.name, key, problem));
+        }
+    }
+    faults
+}
+
+/// Who waits for whom when the files are carried out.
+fn edges(configs: &[Config], known: &BTreeMap<Name, Known>) -> BTreeMap<Name, Vec<Name>> {
+    let stays = staying(configs, known);
     let stays = stays.map(|(name, known)| (name.clone(), known.after.clone()));
     let here = apps(configs).map(|(_, app)| (app.name.clone(), app.policy.after.clone()));
     stays.chain(here).collect()

@@ -10,7 +10,7 @@ use supervisor_core::{Boot, Exit, Name, RestartWhen, Span};
 use crate::endpoint::{HostPort, HttpUrl, Listen, WaitFor};
 use crate::reading::Reading;
 use crate::value::{self, Value, Word};
-use crate::{App, EnvFile, StopSignal, app_values as app, limits, network, times};
+use crate::{App, EnvFile, Output, Quota, StopSignal, app_values as app, limits, network, times};
 
 /// One form.
 pub(crate) struct Form<T> {
@@ -59,6 +59,10 @@ fn duration() -> Json {
 
 fn size() -> Json {
     pattern(SIZE_PATTERN)
+}
+
+fn size_or_unlimited() -> Json {
+    any_of(size(), json!({"const": "unlimited"}))
 }
 
 /// One of the words of `T`.
@@ -195,11 +199,6 @@ pub(crate) const SOME_SIZE: Form<u64> = Form {
     schema: size,
 };
 
-pub(crate) const SIZE_OR_UNLIMITED: Form<Option<u64>> = Form {
-    read: value::size_or_unlimited,
-    schema: || any_of(size(), json!({"const": "unlimited"})),
-};
-
 pub(crate) const COUNT: Form<u32> = Form {
     read: |value, reading| {
         let count = value::between::<0, { u32::MAX as i64 }>(value, reading)?;
@@ -259,9 +258,30 @@ pub(crate) const PATHS: Form<Vec<String>> = Form {
 };
 
 /// A path, or `"null"`, which is a file only as `"./null"`.
-pub(crate) const LOG_FILE: Form<String> = Form {
-    read: app::path,
+pub(crate) const LOG_FILE: Form<Output> = Form {
+    read: app::output,
     schema: some_text,
+};
+
+/// A size that log files can be kept to.
+pub(crate) const LOG_SIZE: Form<Option<u64>> = Form {
+    read: app::log_size,
+    schema: size_or_unlimited,
+};
+
+/// The same for all logs together.
+pub(crate) const QUOTA: Form<Quota> = Form {
+    read: |value, reading| {
+        let size = app::log_size(value, reading)?;
+        Some(size.map_or(Quota::Unlimited, Quota::Bytes))
+    },
+    schema: size_or_unlimited,
+};
+
+/// How old a log file may get.
+pub(crate) const LOG_AGE: Form<Span> = Form {
+    read: app::log_age,
+    schema: duration,
 };
 
 pub(crate) const CPU: Form<u32> = Form {
@@ -281,34 +301,6 @@ pub(crate) const UMASK: Form<u32> = Form {
         any_of(pattern("^0?[0-7]{1,3}$"), number)
     },
 };
-
-/// How lines are written to a log file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LogFormat {
-    /// Byte for byte.
-    Raw,
-    /// With the time before each.
-    Timestamp,
-}
-
-/// What becomes of lines when the disk is full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OnFull {
-    /// The app waits, and nothing is lost.
-    Block,
-    /// They are dropped and counted.
-    Drop,
-}
-
-impl Word for LogFormat {
-    const WORDS: &'static [(&'static str, LogFormat)] =
-        &[("raw", LogFormat::Raw), ("timestamp", LogFormat::Timestamp)];
-}
-
-impl Word for OnFull {
-    const WORDS: &'static [(&'static str, OnFull)] =
-        &[("block", OnFull::Block), ("drop", OnFull::Drop)];
-}
 
 impl Word for Boot {
     const WORDS: &'static [(&'static str, Boot)] = &[

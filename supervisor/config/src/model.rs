@@ -11,7 +11,7 @@ use supervisor_core::{Name, Policy};
 use crate::places::Places;
 use crate::units::Problem;
 use crate::value::Word;
-use crate::{Fault, StopSignal};
+use crate::{Fault, Logs, Quota, StopSignal};
 
 /// One app. Part of the daemon's saved state: an older state lacks the newer fields, a newer one has
 /// more of them, so every field but the first three has a default and unknown ones are ignored.
@@ -50,6 +50,9 @@ pub struct App {
     /// The rules that decisions depend on.
     #[serde(default)]
     pub policy: Policy,
+    /// What becomes of what it writes.
+    #[serde(default)]
+    pub logs: Logs,
     /// The `PATH` of whoever added it with `start`.
     #[serde(default)]
     pub path: Option<String>,
@@ -82,6 +85,9 @@ pub struct DaemonSettings {
     /// How much it writes to its own log; `None`: the file says nothing of it.
     #[serde(default)]
     pub log_level: Option<LogLevel>,
+    /// How much the logs of all apps may take; `None`: the file says nothing of it.
+    #[serde(default)]
+    pub logs_max_total: Option<Quota>,
 }
 
 /// How much is written to the daemon's own log, from the least to the most.
@@ -233,6 +239,7 @@ impl fmt::Debug for App {
             .field("stdin", &self.stdin)
             .field("stop_signal", &self.stop_signal)
             .field("policy", &self.policy)
+            .field("logs", &self.logs)
             .field("path", &self.path)
             .finish()
     }

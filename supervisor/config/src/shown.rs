@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use serde_json::{Value as Json, json};
 use supervisor_core::{Exit, Name, Span};
 
-use crate::units::{duration_text, shown};
+use crate::units::{duration_text, shown, size_text};
 use crate::value::Word;
-use crate::{EnvFile, StopSignal};
+use crate::{EnvFile, Output, StopSignal};
 
 /// So much of an array is shown, in characters.
 const LONGEST: usize = 120;
@@ -53,6 +53,29 @@ impl<T: Word> AsJson for T {
 impl AsJson for u32 {
     fn json(&self) -> Json {
         json!(self)
+    }
+}
+
+impl AsJson for bool {
+    fn json(&self) -> Json {
+        json!(self)
+    }
+}
+
+/// A size.
+impl AsJson for Option<u64> {
+    fn json(&self) -> Json {
+        json!(self.map_or_else(|| "unlimited".to_owned(), size_text))
+    }
+}
+
+impl AsJson for Output {
+    fn json(&self) -> Json {
+        match self {
+            Output::Usual => Json::Null,
+            Output::Null => json!("null"),
+            Output::File(path) => path.json(),
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use supervisor_config::{
-    App, Config, Effect, EnvFile, KeyChange, LogLevel, Origin, Stdin, StopSignal, changes, parse,
+    App, Config, Effect, EnvFile, KeyChange, LogFormat, LogLevel, Logs, OnFull, Origin, Output,
+    Quota, Stdin, StopSignal, changes, parse,
 };
 use supervisor_core::{Boot, Exit, Name, Policy, RestartWhen, Span};
 
@@ -42,19 +43,22 @@ timeout = "2s"
 
 [app.smd-backend.logs]
 max_size = "unlimited"
-max_age = "0s"
+max_age = "1d"
 keep = 3
-max_total = "unlimited"
+max_total = "2GiB"
 compress = false
 merge = false
-format = "raw"
+format = "timestamp"
 on_full = "block"
+stdout = "../{app}-{instance}.log"
+stderr = "null"
 
 [app."a.b"]
 command = 'sh -c "exec sleep 1" -- a\ b'
 
 [daemon]
 log_level = "debug"
+logs_max_total = "unlimited"
 [http]
 "#;
 
@@ -128,6 +132,26 @@ fn every_key_arrives() {
     assert_eq!(app.path, None);
     assert_eq!(app.stdin, Stdin::Pipe);
     assert_eq!(config.daemon.log_level, Some(LogLevel::Debug));
+    assert_eq!(config.daemon.logs_max_total, Some(Quota::Unlimited));
+    let logs = Logs {
+        max_size: None,
+        max_age: Span::secs(86_400),
+        keep: 3,
+        max_total: Some(2 << 30),
+        compress: false,
+        merge: false,
+        format: LogFormat::Timestamp,
+        on_full: OnFull::Block,
+        stdout: Output::File("/etc/supervisor/backend/{app}-{instance}.log".into()),
+        stderr: Output::Null,
+    };
+    assert_eq!(app.logs, logs);
+    let files: Vec<_> = app.log_files().map(|(_, path)| path).collect();
+    assert_eq!(files.len(), 4);
+    assert_eq!(
+        files[3],
+        Path::new("/etc/supervisor/backend/smd-backend-3.log")
+    );
 
     let policy = &app.policy;
     assert_eq!(policy.boot, Boot::Always);
@@ -171,10 +195,41 @@ fn an_app_of_a_command_alone_has_the_defaults() {
     assert_eq!(app.policy, Policy::default());
     assert_eq!((app.instances, app.stop_signal), (1, StopSignal::TERM));
     assert_eq!(
-        (app.user, app.group, app.namespace.as_str()),
+        (
+            app.user.as_ref(),
+            app.group.as_ref(),
+            app.namespace.as_str()
+        ),
         (None, None, "")
     );
     assert!(app.env.is_empty() && app.env_file.is_empty());
+    assert_eq!(app.logs, Logs::default());
+    assert_eq!(app.log_files().count(), 0);
+}
+
+#[test]
+fn an_app_that_merges_does_not_care_where_the_defaults_send_stderr() {
+    let config = read(
+        "[defaults]\nlogs.stderr = 'null'\n[app.a]\ncommand = 'x'\nlogs.merge = true\n\
+         [app.b]\ncommand = 'x'\n",
+    );
+    assert_eq!(config.apps[&name("a")].logs.stderr, Output::Usual);
+    assert_eq!(config.apps[&name("b")].logs.stderr, Output::Null);
+}
+
+#[test]
+fn more_instances_need_more_files() {
+    let of = |path: &str| app(&format!("[app.a]\ncommand = 'x'\nlogs.stdout = '{path}'\n"));
+    assert!(of("a-{instance}.log").logs_fit(2).is_ok());
+    assert!(of("null").logs_fit(2).is_ok());
+    assert!(of("a.log").logs_fit(1).is_ok());
+    let (key, problem) = of("logs/a.log").logs_fit(2).expect_err("one file");
+    assert_eq!(key, "logs.stdout");
+    let hint = problem.hint.expect("a hint");
+    assert!(
+        hint.contains("/etc/supervisor/logs/a-{instance}.log"),
+        "{hint}"
+    );
 }
 
 #[test]
@@ -276,6 +331,16 @@ fn each_change_is_told_by_its_key_and_costs_what_it_must() {
         ("restart.success = []", "restart.success", Effect::Policy),
         ("stop.signal = 'INT'", "stop.signal", Effect::Policy),
         ("stop.timeout = '1s'", "stop.timeout", Effect::Policy),
+        ("logs.max_size = '1MB'", "logs.max_size", Effect::Policy),
+        ("logs.max_age = '1h'", "logs.max_age", Effect::Policy),
+        ("logs.keep = 0", "logs.keep", Effect::Policy),
+        ("logs.max_total = '1MB'", "logs.max_total", Effect::Policy),
+        ("logs.compress = false", "logs.compress", Effect::Policy),
+        ("logs.format = 'timestamp'", "logs.format", Effect::Policy),
+        ("logs.on_full = 'block'", "logs.on_full", Effect::Policy),
+        ("logs.merge = true", "logs.merge", Effect::Process),
+        ("logs.stdout = 'null'", "logs.stdout", Effect::Process),
+        ("logs.stderr = 'e.log'", "logs.stderr", Effect::Process),
     ];
     for (line, key, cost) in cases {
         let changed = changes(&app(base), &app(&format!("{base}{line}\n")));
@@ -306,7 +371,8 @@ fn changes_are_told_in_the_words_of_the_file() {
         "[app.a]\ncommand = ['node', 'it \"is\"', '{long}', '{long}', '{long}']\n\
          env = {{ A = 'other secret', B = '1', D = '' }}\ninstances = 2\nstdin = 'pipe'\n\
          after = ['b', 'c']\nenv_file = '.env?'\nrestart = {{ delay = '90s', max_delay = '2m', \
-         policy = 'never', success = [0, 'TERM'] }}\nstop.timeout = '0s'\n"
+         policy = 'never', success = [0, 'TERM'] }}\nstop.timeout = '0s'\n\
+         logs = {{ max_size = 'unlimited', max_total = '2GiB', merge = true, stdout = 'null' }}\n"
     );
     let changed = changes(&app(old), &app(&new));
     let text = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());

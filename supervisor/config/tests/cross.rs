@@ -27,6 +27,7 @@ fn known(name_of: &str, origin: Option<&str>, after: &[&str]) -> (Name, Known) {
     let known = Known {
         origin: origin.map(PathBuf::from),
         after: after.iter().map(|text| name(text)).collect(),
+        logs: Vec::new(),
     };
     (name(name_of), known)
 }
@@ -99,6 +100,31 @@ fn circles_over_files_and_known_apps_are_told_with_their_way() {
         known("there", None, &["here"]),
     ]);
     insta::assert_snapshot!(told(&cross_check(&files, &known)));
+}
+
+#[test]
+fn a_log_file_belongs_to_one_app() {
+    let app =
+        |name: &str, logs: &str| format!("[app.{name}]\ncommand = 'x'\nlogs = {{ {logs} }}\n");
+    let first = app("a", "stdout = '/l/a.log'") + &app("b", "stderr = '/l/../l/a.log.2.zst'");
+    let second = app("c", "stdout = '/l/c-{instance}.log'\ninstances = 4\n")
+        .replace("log'\ninstances = 4\n }", "log' }\ninstances = 4");
+    let files = [
+        config("/etc/a.toml", &first),
+        config("/etc/b.toml", &second),
+    ];
+    let with_logs = |(name, known): (Name, Known), path: &str| {
+        let logs = vec![PathBuf::from(path)];
+        (name, Known { logs, ..known })
+    };
+    let theirs = with_logs(known("typed", None, &[]), "/l/c-3.log");
+    // It is defined anew, and its file is free.
+    let own = with_logs(known("a", Some("/etc/a.toml"), &[]), "/l/a.log");
+    // Gone from its file.
+    let gone = with_logs(known("gone", Some("/etc/a.toml"), &[]), "/l/c-2.log");
+    let known = BTreeMap::from([theirs, own, gone]);
+    insta::assert_snapshot!(told(&cross_check(&files, &known)));
+    assert_eq!(cross_check(&files[1..], &BTreeMap::new()), []);
 }
 
 #[test]

@@ -95,7 +95,6 @@ schedule = "0 3 * * *"
 timezone = "Europe/Berlin"
 ready = { http = "http://127.0.0.1:3001/health", timeout = "30s" }
 health = { exec = ["true"], interval = "10s", failures = 3 }
-logs = { max_size = "50MB", max_age = "1d", keep = 10, max_total = "1GB", compress = true, merge = true, format = "timestamp", on_full = "drop", stdout = "/dev/null" }
 limits = { memory = "512MB", nofile = 65536, cpu = 1.5, umask = "022" }
 watch = { paths = ["dist"], debounce = "500ms" }
 
@@ -117,6 +116,44 @@ logs = { max_size = "50M", keep = "ten", compress = "yes", format = "json", on_f
 limits = { memory = 512 }
 watch = true
 http = 1
+"#
+    ));
+}
+
+#[test]
+fn what_is_wrong_with_logs() {
+    insta::assert_snapshot!(faults(
+        r#"
+[defaults]
+logs = { max_size = "10KB", max_age = "10ms" }
+
+[app.a]
+command = "node a.js"
+logs = { max_total = "0MB", stdout = "/dev/null", stderr = "logs/" }
+
+[app.b]
+command = "node b.js"
+logs = { merge = true, stderr = "b.err.log" }
+
+[app.c]
+command = "node c.js"
+logs = { stdout = "c.log", stderr = "./x/../c.log" }
+
+[app.d]
+command = "node d.js"
+instances = 4
+logs = { stdout = "null", stderr = "d.log" }
+
+[app.e]
+command = "node e.js"
+logs = { stdout = "{instnace}.log", stderr = "~/e.log" }
+
+[app.f]
+command = "node f.js"
+logs = { stdout = "f.log.1", stderr = "f.log" }
+
+[daemon]
+logs_max_total = "1KB"
 "#
     ));
 }

@@ -112,7 +112,8 @@ proptest! {
     fn any_value_of_any_key_is_read(
         key in prop::sample::select(vec![
             "schedule", "timezone", "ready.http", "ready.tcp", "ready.log", "limits.umask",
-            "limits.cpu", "stop.signal", "restart.delay", "logs.max_size", "command", "user",
+            "limits.cpu", "stop.signal", "restart.delay", "logs.max_size", "logs.max_age", "logs.stdout",
+            "command", "user",
         ]),
         value in "(\\PC|[0-9*/,:.@LW#?()\\[\\]-]){0,40}",
     ) {
@@ -142,6 +143,8 @@ fn sound(app: &App) -> Result<(), TestCaseError> {
     prop_assert!(!app.command.is_empty());
     prop_assert!(app.directory.is_absolute());
     prop_assert!(app.env_file.iter().all(|file| file.path.is_absolute()));
+    let mut logs = app.log_files();
+    prop_assert!(logs.all(|(_, path)| path.is_absolute() && path.file_name().is_some()));
     prop_assert!((1..=App::MAX_INSTANCES).contains(&app.instances));
     let words = app.command.iter().chain(app.env.values());
     prop_assert!(words.into_iter().all(|word| !word.contains('\0')));

@@ -6,17 +6,27 @@
 //! another one goes on with the same descriptors. Leaves to others: making the pipes, keeping
 //! their descriptors alive across a kill, and remembering whose bytes are in the staging pipe.
 
+mod family;
 mod folder;
+pub mod index;
+mod janitor;
 mod ledger;
+mod marker;
 mod pump;
+pub mod reading;
+mod registry;
 mod rules;
 mod tail;
 
 use std::fmt;
 
+pub use family::{Family, Member, Opened, Victims};
 pub use folder::{Folder, LogError};
+pub use janitor::{Janitor, drop_oldest_archive};
 pub use ledger::{Ledger, Losses, STAGES, Step};
-pub use pump::{Event, Pump, Staging};
+pub use marker::{is_marker, marker};
+pub use pump::{Event, Pump};
+pub use registry::Registry;
 pub use rules::{Format, LATEST, OnFull, Rules, Target};
 pub use tail::{Follower, Progress, Tail, last_lines};
 

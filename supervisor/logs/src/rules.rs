@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use time::OffsetDateTime;
+
 use crate::StreamId;
 
 /// A stream with all that the pump must know of it.
@@ -72,5 +74,37 @@ impl Default for Rules {
             format: Format::Raw,
             on_full: OnFull::Drop,
         }
+    }
+}
+
+/// The length of a line's time.
+pub(crate) const STAMP: usize = 25;
+
+/// What stands before a line that came at this time, in milliseconds since the epoch.
+pub(crate) fn stamp(time_ms: i64) -> [u8; STAMP] {
+    let nanos = i128::from(time_ms) * 1_000_000;
+    let at = OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let text = format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z ",
+        at.year().clamp(0, 9999),
+        u8::from(at.month()),
+        at.day(),
+        at.hour(),
+        at.minute(),
+        at.second(),
+        at.millisecond()
+    );
+    text.into_bytes().try_into().unwrap_or([b' '; STAMP])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_a_time_that_sorts() {
+        assert_eq!(&stamp(0), b"1970-01-01T00:00:00.000Z ");
+        assert_eq!(&stamp(1_763_809_445_123), b"2025-11-22T11:04:05.123Z ");
+        assert_eq!(&stamp(i64::MAX), b"1970-01-01T00:00:00.000Z ");
     }
 }

@@ -97,7 +97,7 @@ fn find_start(file: &File, n: usize, floor: u64, end: u64) -> io::Result<(u64, b
 }
 
 /// Fills `buffer` from `offset` on, or as far as the file goes.
-fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(crate) fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut done = 0;
     while done < buffer.len() {
         match file.read_at(&mut buffer[done..], offset + done as u64) {

@@ -69,6 +69,9 @@ fn assert_quiet(what: &str, wakes: u64) {
 #[test]
 fn idle_costs_nothing() {
     let rig = Rig::new();
+    let mut first = rig.run(1000, &out("first"));
+    first.write_all(b"one\n").unwrap();
+    rig.finish(1000);
     assert_quiet("no pipe", 0);
 
     let apps: Vec<_> = (0..20)
@@ -81,8 +84,7 @@ fn idle_costs_nothing() {
 
     // Others hold the same open file descriptions, as the keeper does.
     let (read, write) = common::pipe();
-    rig.pump()
-        .attach(100, out("held"), read.try_clone().unwrap(), true);
+    rig.attach(100, &out("held"), read.try_clone().unwrap(), true);
     rig.finish(100);
     (&write).write_all(b"nobody is meant to read this").unwrap();
     assert_quiet("a finished pipe that is still written to and still held", 0);

@@ -8,8 +8,8 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::fs::{self, File};
+use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
@@ -17,15 +17,20 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use common::{PATIENCE, pipe};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use supervisor_logs::{Event, Folder, Pump, Staging, Stream, StreamId};
+use supervisor_logs::{
+    Event, Folder, Format, Ledger, Losses, OnFull, Pump, Rules, Step, Stream, StreamId, Target,
+};
 
 const KILLS: usize = 400;
 const STREAMS: u8 = 4;
 const RUNS: u8 = 8;
+/// Bytes; what is written is many times that.
+const ROTATED_AT: u64 = 100_000;
 
 fn id(stream: u8) -> StreamId {
     StreamId {
@@ -88,18 +93,134 @@ impl Shared {
     }
 }
 
-impl Staging for Shared {
-    fn owner(&self) -> Option<StreamId> {
+/// Records that are longer than a byte are written in one call inside one page, which a kill does
+/// not tear.
+impl Shared {
+    const STEP: u64 = 4096;
+    const LOSSES: u64 = 8192;
+    const BEGUN: u64 = 16384;
+
+    fn numbers<const N: usize>(&self, at: u64) -> [u64; N] {
+        let mut bytes = vec![0; N * 8];
+        // Nothing there yet: zeros.
+        let _ = self.0.read_at(&mut bytes, at).unwrap();
+        let mut numbers = bytes
+            .chunks(8)
+            .map(|c| u64::from_le_bytes(c.try_into().unwrap()));
+        std::array::from_fn(|_| numbers.next().unwrap())
+    }
+
+    fn set_numbers(&self, at: u64, numbers: &[u64]) {
+        let bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
+        assert_eq!(self.0.write_at(&bytes, at).unwrap(), bytes.len());
+    }
+
+    fn stream_of(id: &StreamId) -> u64 {
+        (0..STREAMS).find(|s| self::id(*s) == *id).unwrap().into()
+    }
+}
+
+fn losses_of(numbers: [u64; 5]) -> Losses {
+    let [lines, bytes, untold_lines, untold_bytes, inside] = numbers;
+    Losses {
+        lines,
+        bytes,
+        untold_lines,
+        untold_bytes,
+        inside_line: inside == 1,
+    }
+}
+
+fn numbers_of(losses: &Losses) -> [u64; 5] {
+    let l = losses;
+    [
+        l.lines,
+        l.bytes,
+        l.untold_lines,
+        l.untold_bytes,
+        l.inside_line.into(),
+    ]
+}
+
+impl Ledger for Shared {
+    fn hold_stage(&self, _: u32, _: &OwnedFd, _: &OwnedFd) {
+        panic!("one filesystem, one stage");
+    }
+
+    fn owner(&self, _: u32) -> Option<StreamId> {
         self.get(Shared::OWNER).checked_sub(1).map(id)
     }
 
-    fn set_owner(&mut self, owner: &StreamId) {
-        let stream = (0..STREAMS).find(|s| id(*s) == *owner).unwrap();
-        self.set(Shared::OWNER, stream + 1);
+    fn set_owner(&self, _: u32, owner: &StreamId) {
+        self.set(Shared::OWNER, Shared::stream_of(owner) as u8 + 1);
     }
 
-    fn begun(&mut self, key: u64) {
+    fn step(&self, _: u32) -> Step {
+        let [kind, offset, device, inode, left, rest @ ..] = self.numbers::<10>(Shared::STEP);
+        match kind {
+            0 => Step::None,
+            1 => Step::Writing {
+                offset,
+                file: (device, inode),
+            },
+            _ => Step::Done {
+                left,
+                losses: losses_of(rest),
+            },
+        }
+    }
+
+    fn set_step(&self, _: u32, step: &Step) {
+        let numbers = match step {
+            Step::None => vec![0],
+            Step::Writing { offset, file } => vec![1, *offset, file.0, file.1],
+            Step::Done { left, losses } => {
+                let mut numbers = vec![2, 0, 0, 0, *left];
+                numbers.extend(numbers_of(losses));
+                numbers
+            }
+        };
+        self.set_numbers(Shared::STEP, &numbers);
+    }
+
+    fn begun(&self, key: u64, position: u64) {
+        self.set_numbers(Shared::BEGUN + key * 8, &[position]);
         self.set(Shared::begun(key), 1);
+    }
+
+    fn begun_at(&self, key: u64) -> Option<u64> {
+        let [position] = self.numbers(Shared::BEGUN + key * 8);
+        (self.get(Shared::begun(key)) == 1).then_some(position)
+    }
+
+    fn losses(&self, id: &StreamId) -> Losses {
+        losses_of(self.numbers(Shared::LOSSES + Shared::stream_of(id) * 40))
+    }
+
+    fn set_losses(&self, id: &StreamId, losses: &Losses) {
+        let at = Shared::LOSSES + Shared::stream_of(id) * 40;
+        self.set_numbers(at, &numbers_of(losses));
+    }
+}
+
+/// Half of the streams have times in their files; all are rotated often.
+fn target_of(id: &StreamId) -> Target {
+    let format = match id.stream {
+        Stream::Out => Format::Raw,
+        Stream::Err => Format::Timestamp,
+    };
+    Target {
+        id: id.clone(),
+        path: None,
+        rules: Arc::new(Rules {
+            max_size: Some(ROTATED_AT),
+            keep: 1_000_000,
+            max_total: None,
+            compress: true,
+            format,
+            on_full: OnFull::Block,
+            ..Rules::default()
+        }),
     }
 }
 
@@ -145,13 +266,14 @@ fn engine() {
     let handover = Handover::parse(&handover);
     let shared = Shared::open(Path::new(&dir));
     let (tell, events) = channel();
+    let tell = Mutex::new(tell);
     let pump = Pump::start(
         Folder::new(Path::new(&dir).join("logs")),
-        handover.open(0, false),
-        handover.open(1, true),
-        Box::new(Shared::open(Path::new(&dir))),
+        Arc::new(Shared::open(Path::new(&dir))),
+        vec![(0, handover.open(0, false), handover.open(1, true))],
+        |id| Some(target_of(id)),
         // Nobody listens any more when this process ends.
-        move |event| drop(tell.send(event)),
+        move |event| drop(tell.lock().unwrap().send(event)),
     )
     .unwrap();
     let attach = |stream: u8| {
@@ -159,7 +281,8 @@ fn engine() {
         if run < RUNS {
             let key = key(stream, run);
             let fresh = shared.get(Shared::begun(key)) == 0;
-            pump.attach(key, id(stream), handover.app_pipe(stream, run), fresh);
+            let target = target_of(&id(stream));
+            pump.attach(key, target, handover.app_pipe(stream, run), fresh);
         }
     };
     (0..STREAMS).for_each(attach);
@@ -173,7 +296,9 @@ fn engine() {
             }
         }
         match events.recv_timeout(Duration::from_millis(1)) {
-            Ok(Event::Finished { key, kept: false }) => {
+            Ok(Event::Finished {
+                key, kept: false, ..
+            }) => {
                 let stream = asked[&key];
                 shared.set(
                     Shared::current(stream),
@@ -181,8 +306,9 @@ fn engine() {
                 );
                 attach(stream);
             }
+            // Killed before the first record was written.
+            Ok(Event::Notice { .. }) | Err(_) => {}
             Ok(other) => panic!("{other:?}"),
-            Err(_) => {}
         }
     }
 }
@@ -255,17 +381,54 @@ fn storm(dir: &Path, handover: &str, staging: &OwnedFd, kills: &AtomicUsize) -> 
     caught
 }
 
-fn check(path: &Path, stream: u8, written: &[u64]) -> u64 {
-    let mut file = BufReader::new(File::open(path).unwrap());
-    let mut found = String::new();
+/// All files of a stream, oldest first, as one.
+fn read_all(live: &Path) -> (Vec<u8>, usize) {
+    let name = |suffix: String| live.with_file_name(format!("{}{suffix}", file_name(live)));
+    let mut files = vec![fs::read(live).unwrap()];
+    for number in 1.. {
+        let (plain, packed) = (name(format!(".{number}")), name(format!(".{number}.zst")));
+        match fs::read(&plain) {
+            Ok(bytes) => files.push(bytes),
+            Err(_) => match fs::read(&packed) {
+                Ok(bytes) => files.push(zstd::decode_all(&*bytes).unwrap()),
+                Err(_) => break,
+            },
+        }
+    }
+    let largest = files.iter().map(Vec::len).max().unwrap();
+    assert!(
+        largest < ROTATED_AT as usize + 20_000,
+        "{largest} bytes in one file"
+    );
+    assert!(
+        files.iter().skip(1).all(|file| file.ends_with(b"\n")),
+        "a file that was rotated inside a line"
+    );
+    files.reverse();
+    (files.concat(), files.len())
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+fn check(path: &Path, stream: u8, written: &[u64]) -> (u64, usize) {
+    let (bytes, files) = read_all(path);
+    let mut rest = &bytes[..];
+    let stamped = !stream.is_multiple_of(2);
     let mut expect = |wanted: &str| {
-        found.clear();
-        file.read_line(&mut found).unwrap();
+        if stamped && !wanted.is_empty() {
+            assert!(rest.get(23) == Some(&b'Z'), "no time before a line");
+            rest = &rest[25..];
+        }
+        let (found, more) = rest.split_at(wanted.len().min(rest.len()));
         assert!(
-            found == wanted,
-            "{}: {found:?} where {wanted:?} should be",
-            path.display()
+            found == wanted.as_bytes(),
+            "{}: {:?} where {wanted:?} should be",
+            path.display(),
+            String::from_utf8_lossy(&rest[..rest.len().min(300)])
         );
+        rest = more;
     };
     for (run, lines) in (0u8..).zip(written) {
         (0..*lines).for_each(|number| expect(&line(stream, run, number)));
@@ -275,8 +438,8 @@ fn check(path: &Path, stream: u8, written: &[u64]) -> u64 {
             HALF
         });
     }
-    expect("");
-    written.iter().sum()
+    assert!(rest.is_empty(), "more than was written");
+    (written.iter().sum(), files)
 }
 
 #[test]
@@ -321,11 +484,13 @@ fn every_byte_arrives_once_however_often_the_pump_is_killed() {
     });
 
     let folder = Folder::new(path.join("logs"));
-    let lines: u64 = (0..STREAMS)
-        .zip(&written)
-        .map(|(stream, runs)| check(&folder.path(&id(stream)), stream, runs))
-        .sum();
-    println!("{KILLS} kills, {caught} with staged bytes, {lines} lines");
+    let (mut lines, mut files) = (0, 0);
+    for (stream, runs) in (0..STREAMS).zip(&written) {
+        let found = check(&folder.path(&id(stream)), stream, runs);
+        (lines, files) = (lines + found.0, files + found.1);
+    }
+    println!("{KILLS} kills, {caught} with staged bytes, {lines} lines, {files} files");
+    assert!(files > 100, "hardly anything was rotated: {files} files");
     assert!(
         caught > 0,
         "no kill came while bytes were on their way: the storm tests nothing"

@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 
 use common::{Rig, out, pipe, wait_until};
 use nix::fcntl::{FcntlArg, fcntl};
-use supervisor_logs::{Event, Staging, Stream, StreamId};
+use supervisor_logs::{Event, Losses, Stream, StreamId};
 
 #[test]
 fn bytes_are_exact() {
@@ -92,7 +92,7 @@ fn a_newline_is_added_between_runs_only() {
     let (read, mut second_app) = pipe();
     rig.stop();
     rig.start();
-    rig.pump().attach(5, id.clone(), read, false);
+    rig.attach(5, &id, read, false);
     second_app.write_all(b"whole\n").unwrap();
     rig.finish(5);
     rig.expect_content(&id, b"first, half\nsecond\nfourth, whole\n");
@@ -110,13 +110,12 @@ fn a_half_line_is_ended_when_the_next_run_is_attached_not_when_it_speaks() {
     rig.run(1, &id).write_all(b"half").unwrap();
     rig.finish(1);
     let (read, mut app) = pipe();
-    rig.pump()
-        .attach(2, id.clone(), read.try_clone().unwrap(), true);
+    rig.attach(2, &id, read.try_clone().unwrap(), true);
     rig.expect_content(&id, b"half\n");
     // Killed here: the next one is told that the pipe is not fresh, and adds nothing.
     rig.stop();
     rig.start();
-    rig.pump().attach(2, id.clone(), read, false);
+    rig.attach(2, &id, read, false);
     app.write_all(b"next\n").unwrap();
     rig.finish(2);
     rig.expect_content(&id, b"half\nnext\n");
@@ -181,7 +180,8 @@ fn finish_of_an_unknown_key_is_answered() {
         rig.next_event(),
         Event::Finished {
             key: 77,
-            kept: false
+            kept: false,
+            tail: Vec::new()
         }
     );
 }
@@ -190,11 +190,11 @@ fn finish_of_an_unknown_key_is_answered() {
 fn what_is_in_the_staging_pipe_goes_to_its_owner_first() {
     let mut rig = Rig::stopped(tempfile::tempdir().unwrap());
     let (mine, other) = (out("mine"), out("other"));
-    rig.record.set_owner(&mine);
+    rig.record.own(&mine);
     nix::unistd::write(&rig.staging_write, b"left behind, ").unwrap();
     rig.start();
     let (read, mut app) = pipe();
-    rig.pump().attach(1, mine.clone(), read, false);
+    rig.attach(1, &mine, read, false);
     app.write_all(b"went on\n").unwrap();
     rig.run(2, &other).write_all(b"not mine\n").unwrap();
     rig.finish(1);
@@ -208,7 +208,11 @@ fn staged_bytes_without_an_owner_are_given_up_and_counted() {
     let mut rig = Rig::stopped(tempfile::tempdir().unwrap());
     nix::unistd::write(&rig.staging_write, b"whose?").unwrap();
     rig.start();
-    assert_eq!(rig.next_event(), Event::Dropped { id: None, bytes: 6 });
+    let losses = Losses {
+        bytes: 6,
+        ..Losses::default()
+    };
+    assert_eq!(rig.next_event(), Event::Dropped { id: None, losses });
     let id = out("app");
     rig.run(1, &id).write_all(b"mine\n").unwrap();
     rig.finish(1);
@@ -287,7 +291,7 @@ fn a_pipe_that_is_none_is_said_so() {
     let rig = Rig::new();
     let id = out("app");
     let file = tempfile::tempfile().unwrap();
-    rig.pump().attach(1, id.clone(), file.into(), true);
+    rig.attach(1, &id, file.into(), true);
     assert!(matches!(rig.next_event(), Event::Trouble { id: told, .. } if told == id));
     rig.pump().finish(1);
     assert_eq!(rig.next_event(), Event::Recovered { id });
@@ -295,7 +299,8 @@ fn a_pipe_that_is_none_is_said_so() {
         rig.next_event(),
         Event::Finished {
             key: 1,
-            kept: false
+            kept: false,
+            tail: Vec::new()
         }
     );
 }

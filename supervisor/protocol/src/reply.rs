@@ -132,13 +132,25 @@ pub enum Done {
     Failed,
 }
 
-/// Log files of some instances.
+/// Log files of some instances. Those of one stream stand together, the newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Logs {
     /// Whether an inotify descriptor comes first.
     pub inotify: bool,
-    /// One for each descriptor that follows.
+    /// One for each descriptor that follows, or two where a file has its index.
     pub files: Vec<LogFile>,
+}
+
+impl Logs {
+    /// The most descriptors that come with one of these.
+    pub const DESCRIPTORS: usize = 250;
+
+    /// How many descriptors come with it.
+    #[must_use]
+    pub fn descriptors(&self) -> usize {
+        let files = self.files.iter().map(LogFile::descriptors);
+        usize::from(self.inotify) + files.sum::<usize>()
+    }
 }
 
 /// One log file.
@@ -152,8 +164,34 @@ pub struct LogFile {
     pub stream: Stream,
     /// Where the file is, for people.
     pub path: PathBuf,
-    /// Its watch on the inotify descriptor.
+    /// Which one of the stream: 0 is the live file, 1 the newest of those that were rotated.
+    pub number: u32,
+    /// It is compressed with zstd.
+    pub compressed: bool,
+    /// The descriptor of its time index follows its own.
+    pub index: bool,
+    /// Its watch on the inotify descriptor; only the live file has one.
     pub watch: Option<i32>,
+    /// What stands in the files of the stream that are written now.
+    pub format: LogFormat,
+}
+
+impl LogFile {
+    /// How many descriptors come with it.
+    #[must_use]
+    pub fn descriptors(&self) -> usize {
+        1 + usize::from(self.index)
+    }
+}
+
+/// What stands in a log file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// What the app wrote.
+    Raw,
+    /// The same with the time before each line.
+    Timestamp,
 }
 
 /// An output stream of an app.

@@ -77,7 +77,13 @@ pub enum Request {
         targets: Vec<String>,
         /// With an inotify descriptor that tells of changes.
         follow: bool,
+        /// So many rotated files of each stream, the newest first; [`u32::MAX`]: all.
+        #[serde(default)]
+        archives: u32,
     },
+    /// Looks every log file up by its name again, for those who have moved them away. Answered when
+    /// nothing more goes into the old ones.
+    ReopenLogs,
     /// About the daemon itself: `Reply::Daemon`.
     DaemonStatus,
     /// Stops all apps in order, then the daemon: `Reply::Outcome`s. What ran is remembered.
@@ -101,6 +107,7 @@ impl Request {
             | Request::Add { .. }
             | Request::Scale { .. }
             | Request::Logs { .. }
+            | Request::ReopenLogs
             | Request::DaemonStatus
             | Request::DaemonStop => true,
         }

@@ -86,13 +86,13 @@ pub struct LastExit {
 /// Paths of the live log files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogPaths {
-    /// Standard output.
-    pub stdout: PathBuf,
-    /// Standard error.
-    pub stderr: PathBuf,
-    /// Lines that could not be kept.
+    /// Standard output; `None`: it is not kept.
+    pub stdout: Option<PathBuf>,
+    /// Standard error, likewise; the same file where both are merged.
+    pub stderr: Option<PathBuf>,
+    /// Lines of both that could not be kept.
     pub dropped_lines: u64,
-    /// Bytes that could not be kept.
+    /// Bytes of both that could not be kept.
     pub dropped_bytes: u64,
 }
 
@@ -117,7 +117,7 @@ pub struct Details {
     pub env: Vec<(String, Option<String>)>,
     /// Where more of it comes from.
     pub env_file: Vec<String>,
-    /// The policies, one sentence each, as (title, text): `restart`, `stop`.
+    /// The policies, one sentence each, as (title, text): `restart`, `stop`, `logs`.
     pub policies: Vec<(String, String)>,
     /// Last lines of standard error of the last run, oldest first.
     pub stderr_tail: Vec<String>,

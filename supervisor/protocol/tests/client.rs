@@ -15,7 +15,7 @@ use supervisor_protocol::client::{
 };
 use supervisor_protocol::frame::{Decoder, encode};
 use supervisor_protocol::{
-    Act, Envelope, Failure, FailureKind, LogFile, Logs, Paths, Reply, Request, Stream,
+    Act, Envelope, Failure, FailureKind, LogFile, LogFormat, Logs, Paths, Reply, Request, Stream,
 };
 
 fn listen(home: &Path) -> (Paths, UnixListener) {
@@ -294,7 +294,11 @@ fn send_logs(stream: &UnixStream, count: usize, sent: &[File]) {
         instance: 0,
         stream: Stream::Out,
         path: "/x".into(),
+        number: 0,
+        compressed: false,
+        index: false,
         watch: None,
+        format: LogFormat::Raw,
     };
     let logs = Logs {
         inotify: false,
@@ -343,6 +347,7 @@ fn descriptors_go_to_the_frame_they_came_with() {
         .send(&Request::Logs {
             targets: vec![],
             follow: false,
+            archives: 0,
         })
         .unwrap();
     daemon.join().unwrap();

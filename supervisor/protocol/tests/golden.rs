@@ -3,8 +3,8 @@
 use serde::{Serialize, de::DeserializeOwned};
 use supervisor_protocol::{
     Act, Change, DaemonStatus, Details, Done, Effect, Envelope, Excerpt, Failure, FailureKind,
-    Fault, KeyChange, LastExit, LogFile, LogPaths, Logs, Outcome, Plan, Process, Reply, Request,
-    Selected, Service, State, Stream,
+    Fault, KeyChange, LastExit, LogFile, LogFormat, LogPaths, Logs, Outcome, Plan, Process, Reply,
+    Request, Selected, Service, State, Stream,
 };
 
 /// Each value on a line of its own, read back first.
@@ -72,8 +72,10 @@ fn requests() {
         },
         Request::Logs {
             targets: Vec::new(),
-            follow: true
+            follow: true,
+            archives: u32::MAX,
         },
+        Request::ReopenLogs,
         Request::DaemonStatus,
         Request::DaemonStop,
     ]));
@@ -107,8 +109,8 @@ fn service() -> Service {
         next_start_at: Some("2026-11-22T13:20:12+01:00".into()),
         next_start_in_ms: Some(12_000),
         logs: LogPaths {
-            stdout: "/var/log/supervisor/api/0.out.log".into(),
-            stderr: "/var/log/supervisor/api/0.err.log".into(),
+            stdout: Some("/var/log/supervisor/api/0.out.log".into()),
+            stderr: None,
             dropped_lines: 1,
             dropped_bytes: 80,
         },
@@ -135,6 +137,20 @@ fn details() -> Details {
             memory_bytes: 1,
             command: "node".into(),
         }],
+    }
+}
+
+fn log_file(number: u32) -> LogFile {
+    LogFile {
+        name: "api".into(),
+        instance: 0,
+        stream: Stream::Err,
+        path: "/var/log/supervisor/api/0.err.log".into(),
+        number,
+        compressed: number > 0,
+        index: number == 0,
+        watch: (number == 0).then_some(1),
+        format: LogFormat::Raw,
     }
 }
 
@@ -172,13 +188,7 @@ fn replies() {
         }),
         Reply::Logs(Logs {
             inotify: true,
-            files: vec![LogFile {
-                name: "api".into(),
-                instance: 0,
-                stream: Stream::Err,
-                path: "/var/log/supervisor/api/0.err.log".into(),
-                watch: Some(1),
-            }],
+            files: vec![log_file(0), log_file(3)],
         }),
         Reply::Daemon(DaemonStatus {
             keeper_pid: 100,
@@ -254,6 +264,7 @@ fn words_of_closed_sets() {
             FailureKind::Failed,
             FailureKind::ShuttingDown,
         ]) + &lines(&[Stream::Out, Stream::Err])
+            + &lines(&[LogFormat::Raw, LogFormat::Timestamp])
             + &lines(&[Effect::Keeps, Effect::Scales, Effect::Restarts])
     );
 }

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use supervisor_config::App;
 use supervisor_core::{Action, Event, Phase, RunId, Rung, Service, ServiceId, SpawnFault};
 
-use super::record::Record;
+use super::ending::wall_ms;
+use super::record::{LastExit, Record};
 use super::spawner::{self, run_token};
 use super::{Engine, Live, now, undertaker};
 use crate::os::pidfd;
@@ -21,6 +22,7 @@ pub fn spec_of(app: &App) -> u32 {
     app.stop_signal = supervisor_config::StopSignal::default();
     app.namespace.clear();
     app.instances = 1;
+    app.logs = app.logs.of_process();
     let fields = serde_json::to_value(&app).unwrap_or_default();
     crc32fast::hash(&serde_json::to_vec(&without_defaults(fields)).unwrap_or_default())
 }
@@ -30,10 +32,18 @@ pub fn spec_of(app: &App) -> u32 {
 fn without_defaults(mut fields: Value) -> Value {
     let blank = json!({ "name": "blank", "command": [], "directory": "" });
     let blank = serde_json::from_value::<App>(blank).and_then(serde_json::to_value);
-    if let (Value::Object(fields), Ok(Value::Object(blank))) = (&mut fields, blank) {
-        fields.retain(|field, value| blank.get(field) != Some(value));
-    }
+    take_out(&mut fields, &blank.unwrap_or_default());
     fields
+}
+
+fn take_out(value: &mut Value, defaults: &Value) {
+    if let (Value::Object(fields), Value::Object(defaults)) = (value, defaults) {
+        fields.retain(|field, value| {
+            let default = defaults.get(field);
+            take_out(value, default.unwrap_or(&Value::Null));
+            default.is_none_or(|default| default != value && *value != json!({}))
+        });
+    }
 }
 
 /// What outlives the engine's memory of a service that its policy does not start again: whether it
@@ -125,6 +135,12 @@ impl Engine {
             let fault = SpawnFault::Shortage;
             return self.tell(Event::SpawnFailed { id, run, fault });
         };
+        if let Some(why) = self.is_choked(&id) {
+            let exit = LastExit::new(run, None, &why, wall_ms());
+            self.set_last_exit(&id, exit, Vec::new());
+            let fault = SpawnFault::Shortage;
+            return self.tell(Event::SpawnFailed { id, run, fault });
+        }
         let spec = spec_of(&entry.app);
         let live = Live {
             id: id.clone(),
@@ -133,10 +149,11 @@ impl Engine {
             pid: None,
             pidfd: None,
             token: run_token(self.slots.token(), cell, run),
-            log_at: 0,
+            merged: entry.app.logs.merge,
             foreign: false,
             stdin: None,
             pipes: Vec::new(),
+            tail: Vec::new(),
             ending: None,
             cpu: None,
         };
@@ -182,6 +199,7 @@ impl Engine {
     }
 
     fn removed(&mut self, id: &ServiceId) {
+        self.forget_log_news(id);
         if let Some(instance) = self.instances.remove(id) {
             self.slots.free(instance.slot);
         }
@@ -209,6 +227,13 @@ mod tests {
         other = app.clone();
         other.instances = 4;
         other.policy.stop.timeout = supervisor_core::Span(1);
+        other.logs.keep = 0;
+        other.logs.max_size = None;
         assert_eq!(spec_of(&app), spec_of(&other));
+        other.logs.merge = true;
+        assert_ne!(spec_of(&app), spec_of(&other));
+        let fields = serde_json::to_value(&other).unwrap();
+        let logs = json!({ "keep": 0, "max_size": null, "merge": true });
+        assert_eq!(without_defaults(fields)["logs"], logs);
     }
 }

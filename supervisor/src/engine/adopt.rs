@@ -112,6 +112,7 @@ impl Engine {
             slot,
             asked,
             last_exit,
+            tail: Vec::new(),
         };
         self.instances.insert(id.clone(), instance);
         self.fleet.restore(id, policy, service);
@@ -153,6 +154,7 @@ impl Engine {
                 slot,
                 asked: self.desired.wish(id).map_or(0, |wish| wish.asked),
                 last_exit: None,
+                tail: Vec::new(),
             };
             self.instances.insert(id.clone(), instance);
         }
@@ -188,11 +190,9 @@ impl Engine {
         }
         let (pidfd, foreign) = self.find_process(cell, pid, notes, &token, given);
         let alive = pidfd.is_some();
-        let has_input = self
-            .desired
-            .apps
-            .get(&id.app)
-            .is_some_and(|e| e.app.stdin == Stdin::Pipe);
+        let entry = self.desired.apps.get(&id.app);
+        let has_input = entry.is_some_and(|e| e.app.stdin == Stdin::Pipe);
+        let merged = entry.is_some_and(|e| e.app.logs.merge);
         let stdin = given.remove(&stdin_tag(cell, run)).or_else(|| {
             let there = (alive && has_input).then_some(0)?;
             self.reopen(cell, pid, run, there)
@@ -207,10 +207,11 @@ impl Engine {
                 pid: Some(pid),
                 pidfd,
                 token,
-                log_at: notes.log_at,
+                merged,
                 foreign,
                 stdin,
                 pipes: Vec::new(),
+                tail: Vec::new(),
                 ending: None,
                 cpu: None,
             },
@@ -223,7 +224,8 @@ impl Engine {
                     .flatten()
             });
             if let Some(pipe) = pipe {
-                self.attach(cell, stream, pipe, !notes.begun[stream as usize]);
+                let fresh = notes.begun[stream as usize].is_none();
+                self.attach(cell, stream, pipe, fresh);
             }
         }
         if self
@@ -282,7 +284,8 @@ impl Engine {
             match self.slots.owner(cell.slot()) {
                 Some(id) => {
                     let key = pipe_key(cell, run, stream);
-                    self.pump.attach(key, stream_id(&id, stream), fd, false);
+                    let target = self.streams.target_or_usual(&stream_id(&id, stream));
+                    self.pump.attach(key, target, fd, false);
                     self.pump.finish(key);
                 }
                 None => self.estate.drop_held(pipe_tags(cell, run)[stream as usize]),

@@ -11,20 +11,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 use nix::sys::stat::{Mode, umask};
 use supervisor_core::Fleet;
-use supervisor_logs::{Folder, Pump, Staging, Stream, StreamId};
+use supervisor_logs::{Folder, Pump};
 use supervisor_protocol::Paths;
 use tokio::io::unix::AsyncFd;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Receiver};
 
-use super::ending::{of_pipe_key, stream_id};
 use super::estate::Estate;
 use super::inbox::{Inbox, Message, inbox};
+use super::ledger::{Notes, take_stages};
 use super::spawner::{Spawner, Tools};
+use super::streams::Streams;
 use super::undertaker::Undertaker;
 use super::{Engine, mutate, now, waiters};
 use crate::control;
@@ -91,13 +92,14 @@ pub async fn born(
     let slots = Arc::new(slots);
     let exits = Arc::new(exits);
     let folder = Folder::new(paths.logs.clone());
-    let pump = start_pump(&folder, &slots, &estate, &mut given, &inbox)?;
+    let streams = Arc::new(Streams::default());
+    streams.update(&desired);
+    let pump = start_pump(&folder, &streams, &slots, &estate, &mut given, &inbox)?;
     let tools = Tools {
         estate: estate.clone(),
         keeper,
         slots: Arc::clone(&slots),
         exits: Arc::clone(&exits),
-        logs: folder.clone(),
     };
     let thread = |error: io::Error| format!("no thread to be had: {error}");
     let spawner = Spawner::start(tools, sender(&inbox, Message::Spawned)).map_err(thread)?;
@@ -129,15 +131,17 @@ pub async fn born(
         undertaker,
         pump,
         folder,
+        streams,
+        openers: Default::default(),
+        log_news: Default::default(),
         saver,
         mutations: mutate::Queue::default(),
         waiters: waiters::Waiters::default(),
         inbox: inbox.clone(),
         own_log,
         stopping: None,
-        troubles: BTreeMap::new(),
-        lost_bytes: BTreeMap::new(),
     };
+    engine.set_log_total();
     tracing::info!(
         "version {} begins, keeper {keeper}",
         env!("CARGO_PKG_VERSION")
@@ -265,59 +269,37 @@ fn token() -> u64 {
 
 fn start_pump(
     folder: &Folder,
+    streams: &Arc<Streams>,
     slots: &Arc<Slots>,
     estate: &Estate,
     given: &mut Given,
     inbox: &Inbox,
 ) -> Result<Pump, String> {
-    let tags = [
-        Tag::single(Kind::STAGING_READ),
-        Tag::single(Kind::STAGING_WRITE),
-    ];
-    let (read, write) = match (given.remove(&tags[0]), given.remove(&tags[1])) {
-        (Some(read), Some(write)) => (read, write),
-        _ => {
-            let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| e.to_string())?;
-            // Refused where this user's pipe pages are used up; a smaller one works, too.
-            let _ = fcntl(&write, FcntlArg::F_SETPIPE_SZ(256 * 1024));
-            estate.hold(tags[0], &read);
-            estate.hold(tags[1], &write);
-            (read, write)
-        }
-    };
-    let staging = Box::new(StagingRecord {
-        slots: Arc::clone(slots),
-    });
+    let notes = Notes::new(Arc::clone(slots), estate.clone());
+    let (streams, tell) = (Arc::clone(streams), teller(inbox));
     Pump::start(
         folder.clone(),
-        read,
-        write,
-        staging,
-        sender(inbox, Message::Log),
+        Arc::new(notes),
+        take_stages(given),
+        move |id| streams.target(id),
+        move |event| tell(Message::Log(event)),
     )
     .map_err(|error| error.to_string())
 }
 
-/// The pump's notes, in the runtime state.
-struct StagingRecord {
-    slots: Arc<Slots>,
-}
-
-impl Staging for StagingRecord {
-    fn owner(&self) -> Option<StreamId> {
-        self.slots
-            .staging()
-            .map(|(id, stream)| stream_id(&id, stream))
-    }
-
-    fn set_owner(&mut self, owner: &StreamId) {
-        let stream = u32::from(owner.stream == Stream::Err);
-        self.slots.set_staging(&owner.app, owner.instance, stream);
-    }
-
-    fn begun(&mut self, key: u64) {
-        let (cell, run, stream) = of_pipe_key(key);
-        self.slots.set_begun(cell, run, stream);
+/// For callbacks that come from other threads, which wait where the inbox is full, and sometimes from
+/// the engine's own turn, which must not.
+pub(super) fn teller(inbox: &Inbox) -> impl Fn(Message) + Send + Sync + 'static {
+    let inbox = inbox.clone();
+    move |message| match Handle::try_current() {
+        Ok(runtime) => {
+            let inbox = inbox.clone();
+            runtime.spawn(async move {
+                // It fails only while the engine is leaving, and then nothing matters any more.
+                let _ = inbox.send(message).await;
+            });
+        }
+        Err(_) => send(&inbox, message),
     }
 }
 

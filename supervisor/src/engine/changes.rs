@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use supervisor_config::{App, Config, Effect, Fault, KeyChange, Known, changes, cross_check};
+use supervisor_config::{
+    App, Config, Effect, Fault, KeyChange, Known, Problem, changes, cross_check,
+};
 use supervisor_core::{Name, Want};
 use supervisor_protocol::{self as wire, Failure, FailureKind, Plan};
 
@@ -59,6 +61,10 @@ pub fn scale(name: &str, instances: u32, desired: &Desired) -> Result<Change, Fa
     let entry = known(desired, &name).ok_or_else(|| no_such_app(name.as_str()))?;
     let mut app = entry.app.clone();
     app.instances = instances;
+    if let Err((key, problem)) = app.logs_fit(instances) {
+        let message = format!("{name} cannot be scaled, because of its {key}: {problem}");
+        return Err(Failure::new(FailureKind::Invalid, message));
+    }
     Ok(Change {
         put: vec![app],
         origin: entry.origin.clone(),
@@ -70,8 +76,8 @@ pub fn scale(name: &str, instances: u32, desired: &Desired) -> Result<Change, Fa
 ///
 /// # Errors
 /// A name that belongs to another file, an `after` that names nothing, a circle, apps that could not
-/// be started: every fault.
-pub fn plan(read: &Read, desired: &Desired) -> Result<Vec<Change>, Failure> {
+/// be started, a log file in `logs`, the folder of the usual ones: every fault.
+pub fn plan(read: &Read, desired: &Desired, logs: &Path) -> Result<Vec<Change>, Failure> {
     // What came from a configured file that is gone is gone with it.
     let known: BTreeMap<Name, Known> = desired
         .apps
@@ -80,10 +86,21 @@ pub fn plan(read: &Read, desired: &Desired) -> Result<Vec<Change>, Failure> {
         .map(|(name, entry)| {
             let origin = entry.origin.clone();
             let after = entry.app.policy.after.clone();
-            (name.clone(), Known { origin, after })
+            let logs = entry.app.log_files().map(|(_, path)| path).collect();
+            let known = Known {
+                origin,
+                after,
+                logs,
+            };
+            (name.clone(), known)
         })
         .collect();
     let mut faults = cross_check(&read.configs, &known);
+    faults.extend(
+        read.configs
+            .iter()
+            .flat_map(|config| misplaced(config, logs)),
+    );
     let mut planned = Vec::new();
     for config in &read.configs {
         planned.push(plan_one(config, read, desired, &mut faults)?);
@@ -94,6 +111,23 @@ pub fn plan(read: &Read, desired: &Desired) -> Result<Vec<Change>, Failure> {
     }
     planned.extend(gone(read, desired));
     Ok(planned)
+}
+
+/// Log files among the usual ones, which another app may have or get.
+fn misplaced<'c>(config: &'c Config, logs: &'c Path) -> impl Iterator<Item = Fault> + 'c {
+    let files = config.apps.values().filter_map(move |app| {
+        let mut files = app.log_files();
+        let (key, _) = files.find(|(_, path)| path.starts_with(logs))?;
+        Some((app, key))
+    });
+    files.map(move |(app, key)| {
+        let problem = Problem::new(format!(
+            "{} has the usual files of all apps, and no others",
+            logs.display()
+        ));
+        let problem = problem.hint("leave it out for the usual file, or choose another folder");
+        config.fault(&app.name, key, problem)
+    })
 }
 
 fn plan_one(

@@ -5,10 +5,9 @@ use supervisor_config::{Stdin, StopSignal};
 use supervisor_core::{Command, Event, ServiceId};
 use supervisor_protocol::{Done, FailureKind, Outcome, Reply, Selected};
 
-use super::Engine;
 use super::commands::outcome;
-use super::ending::stream_id;
 use super::inbox::{Message, Replies};
+use super::{Engine, birth};
 use crate::os::pidfd;
 
 /// A pipe takes so many bytes whole or not at all.
@@ -120,12 +119,11 @@ impl Engine {
     /// By the one that writes them.
     fn flush(&self, id: &ServiceId, ticket: u64) {
         tracing::info!("{id}: its logs are emptied, as asked");
-        let streams = [0, 1].map(|stream| stream_id(id, stream)).into();
-        let (id, inbox) = (id.clone(), self.inbox.clone());
+        let streams = self.streams.logs_of(id);
+        let (id, tell) = (id.clone(), birth::teller(&self.inbox));
         self.pump.empty(streams, move |result| {
             let error = result.err().map(|error| error.to_string());
-            // It fails only while the engine is leaving.
-            let _ = inbox.blocking_send(Message::Emptied { id, ticket, error });
+            tell(Message::Emptied { id, ticket, error });
         });
     }
 

@@ -1,7 +1,7 @@
 //! All there is to know of one instance, for `show`.
 
-use supervisor_config::{App, EnvFile};
-use supervisor_core::{RestartWhen, ServiceId};
+use supervisor_config::{App, EnvFile, LogFormat, Logs, OnFull, size_text};
+use supervisor_core::{RestartWhen, ServiceId, Span};
 use supervisor_protocol::{Details, Process, Reply, Service};
 
 use super::inbox::Replies;
@@ -124,5 +124,67 @@ fn policies(app: &App) -> Vec<(String, String)> {
                 span(app.policy.stop.timeout)
             ),
         ),
+        ("logs".to_owned(), logs(&app.logs)),
     ]
+}
+
+/// What holds for its log files.
+fn logs(logs: &Logs) -> String {
+    let age = match logs.max_age {
+        Span(0) => None,
+        age => Some(format!("after {}", explain::seconds(age))),
+    };
+    let size = logs.max_size.map(|most| format!("at {}", size_text(most)));
+    let when: Vec<String> = size.into_iter().chain(age).collect();
+    let rotated = match when.is_empty() {
+        true => "never rotated".to_owned(),
+        false => format!("rotated {}, {} kept", when.join(" or "), logs.keep),
+    };
+    let total = logs
+        .max_total
+        .map(|most| format!("{} in all", size_text(most)));
+    let compressed = logs.compress.then(|| "compressed".to_owned());
+    let format = match logs.format {
+        LogFormat::Raw => None,
+        LogFormat::Timestamp => Some("with times".to_owned()),
+    };
+    let full = match logs.on_full {
+        OnFull::Drop => "a full disk drops lines and counts them",
+        OnFull::Block => "a full disk makes it wait",
+    };
+    let parts = [Some(rotated), total, compressed, format];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    format!("{}; {full}", parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_for_logs_in_one_sentence() {
+        assert_eq!(
+            logs(&Logs::default()),
+            "rotated at 50MB, 10 kept, 1GB in all, compressed; a full disk drops lines and counts them"
+        );
+        let other = Logs {
+            max_size: None,
+            max_age: Span(3_600_000),
+            max_total: None,
+            compress: false,
+            format: LogFormat::Timestamp,
+            on_full: OnFull::Block,
+            ..Logs::default()
+        };
+        assert_eq!(
+            logs(&other),
+            "rotated after 60 min, 10 kept, with times; a full disk makes it wait"
+        );
+        let never = Logs {
+            max_age: Span(0),
+            format: LogFormat::Raw,
+            ..other
+        };
+        assert_eq!(logs(&never), "never rotated; a full disk makes it wait");
+    }
 }

@@ -26,7 +26,12 @@ impl Engine {
         match request {
             Request::Status { targets, usage } => self.answer_status(&targets, usage, &replies),
             Request::Show { target, show_env } => self.answer_show(&target, show_env, &replies),
-            Request::Logs { targets, follow } => self.answer_logs(&targets, follow, &replies),
+            Request::Logs {
+                targets,
+                follow,
+                archives,
+            } => self.answer_logs(&targets, follow, archives, replies),
+            Request::ReopenLogs => self.reopen_logs(Some(replies)),
             Request::DaemonStatus => self.answer_daemon_status(&replies),
             Request::DaemonStop => self.shut_down(Some(replies)),
             Request::Act { act, on, wait } => self.asked_to(act, &on, wait, replies),

@@ -4,23 +4,26 @@
 //! into the log; only then does the core hear of it and may start the next run, so that no line of
 //! the old one comes after one of the new, and no old process stands beside a new one.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
 use supervisor_core::{Event, Exit, RunId, ServiceId, Time};
-use supervisor_logs::{Event as LogEvent, Stream, StreamId};
+use supervisor_logs::{Stream, StreamId};
 
 use super::adopt::is_unborn;
 use super::record::LastExit;
-use super::spawner::{Born, Problem, Report, child_tag, failed_stage, pipe_tags, stdin_tag};
-use super::{Engine, explain, undertaker};
+use super::spawner::{Born, Problem, Report, child_tag, failed_stage, stdin_tag};
+use super::{Engine, Live, explain, undertaker};
 use crate::os::proc;
 use crate::os::spawn::Stage;
 use crate::os::tree::{Left, Tree, quick_empty};
 use crate::persist::slots::CellId;
+
+/// So many last lines of standard error are searched for a reason, and so many are kept to be shown.
+const LINES: usize = 20;
+const KEPT: usize = 10;
 
 /// How a process ended, while that is being cleared away.
 #[derive(Debug)]
@@ -31,6 +34,20 @@ pub struct Ending {
     at: Time,
     /// The tree is still being ended.
     tree: bool,
+    /// Its last lines are waited for until then.
+    logs_by: Option<Time>,
+}
+
+impl Live {
+    /// It has ended, and nothing is left of its tree.
+    pub(super) fn is_cleared(&self) -> bool {
+        self.ending.as_ref().is_some_and(|ending| !ending.tree)
+    }
+
+    /// When its last lines are waited for no longer.
+    pub(super) fn logs_by(&self) -> Option<Time> {
+        self.ending.as_ref()?.logs_by
+    }
 }
 
 #[derive(Debug)]
@@ -98,7 +115,7 @@ impl Engine {
                     problem.reason
                 );
                 let exit = LastExit::new(run, None, &problem.reason, wall_ms());
-                self.set_last_exit(&id, exit);
+                self.set_last_exit(&id, exit, Vec::new());
                 let event = Event::SpawnFailed {
                     id,
                     run,
@@ -115,26 +132,16 @@ impl Engine {
         };
         live.pid = Some(born.pid);
         live.pidfd = born.pidfd.map(Arc::new);
-        live.log_at = self.slots.notes(cell).log_at;
         live.stdin = born.stdin;
         self.by_pid.insert(born.pid, cell);
         if let Some(stat) = proc::stat(born.pid) {
             self.slots.set_birth(cell, stat.start);
         }
-        for (pipe, stream) in [(born.stdout, 0), (born.stderr, 1)] {
-            self.attach(cell, stream, pipe, true);
+        for (pipe, stream) in born.output.into_iter().zip(0..) {
+            if let Some(pipe) = pipe {
+                self.attach(cell, stream, pipe, true);
+            }
         }
-    }
-
-    /// Gives a pipe to the log pump.
-    pub(super) fn attach(&mut self, cell: CellId, stream: u32, pipe: OwnedFd, fresh: bool) {
-        let Some(live) = self.cells.get_mut(&cell) else {
-            return;
-        };
-        let key = pipe_key(cell, live.run, stream);
-        live.pipes.push(key);
-        self.pump
-            .attach(key, stream_id(&live.id, stream), pipe, fresh);
     }
 
     pub(super) fn begin_ending(&mut self, cell: CellId, exit: Exit, at_ms: u64, at: Time) {
@@ -155,6 +162,7 @@ impl Engine {
             at_ms,
             at,
             tree: true,
+            logs_by: None,
         });
         let live = &self.cells[&cell];
         let tree = Tree {
@@ -231,75 +239,29 @@ impl Engine {
         if let Some(ending) = &mut live.ending {
             ending.tree = false;
         }
-        if live.pipes.is_empty() {
-            return self.over(cell);
+        let by = self.finish_pipes(cell);
+        let live = self.cells.get_mut(&cell);
+        match (by, live.and_then(|live| live.ending.as_mut())) {
+            (None, _) => self.over(cell),
+            (Some(_), Some(ending)) => ending.logs_by = by,
+            (Some(_), None) => {}
         }
-        for key in live.pipes.clone() {
-            self.pump.finish(key);
-        }
-    }
-
-    /// The log pump tells.
-    pub(super) fn log_event(&mut self, event: LogEvent) {
-        match event {
-            LogEvent::Ended { key } => {
-                self.pump.finish(key);
-                self.pipe_is_done(key);
-            }
-            LogEvent::Finished { key, kept } => {
-                if !kept {
-                    self.let_go_of_pipe(key);
-                }
-                self.pipe_is_done(key);
-            }
-            LogEvent::Released { key } => self.let_go_of_pipe(key),
-            LogEvent::Trouble { id, error } => {
-                tracing::error!("log of {id}: {error}");
-                self.troubles.insert(id.to_string(), error);
-            }
-            LogEvent::Recovered { id } => {
-                tracing::info!("log of {id}: goes on");
-                self.troubles.remove(&id.to_string());
-            }
-            LogEvent::Dropped { id, bytes } => {
-                let whose = id.map_or_else(|| "nobody known".to_owned(), |id| id.to_string());
-                tracing::error!("log of {whose}: {bytes} bytes had to be dropped");
-                *self.lost_bytes.entry(whose).or_default() += bytes;
-            }
-        }
-    }
-
-    /// All of a pipe is in the log, or on its way there in its order.
-    fn pipe_is_done(&mut self, key: u64) {
-        let (cell, run, _) = of_pipe_key(key);
-        let Some(live) = self.cells.get_mut(&cell).filter(|live| live.run == run) else {
-            return;
-        };
-        live.pipes.retain(|&other| other != key);
-        let cleared = live.ending.as_ref().is_some_and(|ending| !ending.tree);
-        if live.pipes.is_empty() && cleared {
-            self.over(cell);
-        }
-    }
-
-    fn let_go_of_pipe(&self, key: u64) {
-        let (cell, run, stream) = of_pipe_key(key);
-        self.estate.drop_held(pipe_tags(cell, run)[stream as usize]);
     }
 
     /// Nothing is left of the run: the core hears of it.
-    fn over(&mut self, cell: CellId) {
+    pub(super) fn over(&mut self, cell: CellId) {
         let Some(live) = self.cells.get_mut(&cell) else {
             return;
         };
         let Some(ending) = live.ending.take() else {
             return;
         };
-        let (id, run, log_at) = (live.id.clone(), live.run, live.log_at);
+        let (id, run) = (live.id.clone(), live.run);
+        let mut tail = explain::last_lines(&live.tail, LINES);
         let (event, exit) = match ending.how {
             How::Exited(exit) => {
-                let reason = self.reason(cell, exit, ending.at);
-                let last = LastExit::new(run, Some(exit), &reason, ending.at_ms).with_log(log_at);
+                let reason = self.reason(cell, exit, ending.at, &tail);
+                let last = LastExit::new(run, Some(exit), &reason, ending.at_ms);
                 (
                     Event::Exited {
                         id: id.clone(),
@@ -310,6 +272,7 @@ impl Engine {
                 )
             }
             How::NeverExeced(problem) => {
+                tail.clear();
                 let last = LastExit::new(run, None, &problem.reason, ending.at_ms);
                 let service = self.fleet.get(&id);
                 let unborn = service.is_some_and(|service| is_unborn(service, run));
@@ -326,25 +289,26 @@ impl Engine {
             }
         };
         let reason = exit.reason.clone();
-        self.set_last_exit(&id, exit);
+        self.set_last_exit(&id, exit, tail);
         // The log comes last: its thread must not be in the way of the next start.
         self.tell_and([event], |engine| engine.forget_run(cell));
         tracing::info!("{id}: run {} {reason}", run.0);
     }
 
-    fn reason(&self, cell: CellId, exit: Exit, at: Time) -> String {
+    fn reason(&self, cell: CellId, exit: Exit, at: Time, tail: &[String]) -> String {
         let Some(live) = self.cells.get(&cell) else {
             return String::new();
         };
         let service = self.fleet.get(&live.id);
         let uptime = service.map(|service| at.since(service.since()));
-        let tail = explain::stderr_tail(&self.folder, &live.id, live.log_at, 20);
-        explain::exit(exit, uptime, service.map(|s| s.phase), &tail)
+        explain::exit(exit, uptime, service.map(|s| s.phase), tail)
     }
 
-    fn set_last_exit(&mut self, id: &ServiceId, exit: LastExit) {
+    pub(super) fn set_last_exit(&mut self, id: &ServiceId, exit: LastExit, mut tail: Vec<String>) {
         if let Some(instance) = self.instances.get_mut(id) {
             instance.last_exit = Some(exit);
+            tail.drain(..tail.len().saturating_sub(KEPT));
+            instance.tail = tail;
             self.save_record(id);
         }
     }

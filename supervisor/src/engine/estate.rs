@@ -70,6 +70,16 @@ impl Estate {
         Ok((Estate { channel, book }, given))
     }
 
+    /// One whose keeper is gone.
+    #[cfg(test)]
+    pub fn nobodys() -> Estate {
+        let (channel, _) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        Estate {
+            channel: Arc::new(channel.into()),
+            book: Arc::default(),
+        }
+    }
+
     /// Has `fd` held from now on. The descriptor stays the caller's.
     pub fn hold(&self, tag: Tag, fd: &impl AsRawFd) {
         self.lock().note(tag, fd.as_raw_fd());

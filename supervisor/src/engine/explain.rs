@@ -1,42 +1,40 @@
 //! Why a run ended, as one sentence for a person.
 
 use std::borrow::Cow;
-use std::os::unix::fs::FileExt;
 
 use anstream::adapter::strip_str;
 use supervisor_config::StopSignal;
-use supervisor_core::{Exit, Phase, ServiceId, Span, Step, Then};
-use supervisor_logs::{Folder, Stream, StreamId};
+use supervisor_core::{Exit, Phase, Span, Step, Then};
+use supervisor_logs::is_marker;
 
-/// No more of a log is read for a sentence.
-const MOST: u64 = 16 * 1024;
+/// Before a line of a log that has times: `2026-11-22T13:20:00.250Z `.
+const STAMP: usize = 25;
 
-/// The last lines of standard error since `from` (a length of the file), oldest first.
-pub fn stderr_tail(folder: &Folder, id: &ServiceId, from: u64, lines: usize) -> Vec<String> {
-    let stream = StreamId {
-        app: id.app.to_string(),
-        instance: id.instance,
-        stream: Stream::Err,
-    };
-    let Ok(Some(file)) = folder.open_for_reading(&stream) else {
-        return Vec::new();
-    };
-    let length = file.metadata().map_or(0, |found| found.len());
-    // Somebody has emptied the file meanwhile: then all of it is new.
-    let from = if from > length { 0 } else { from };
-    let start = from.max(length.saturating_sub(MOST));
-    let mut bytes = vec![0; (length - start) as usize];
-    if file.read_exact_at(&mut bytes, start).is_err() {
-        return Vec::new();
-    }
-    let text = String::from_utf8_lossy(&bytes);
-    let mut all: Vec<&str> = text.lines().collect();
-    if start > from && !all.is_empty() {
-        // The first one is cut.
-        all.remove(0);
-    }
+/// The last lines of what a run wrote, oldest first, as the app wrote them.
+pub fn last_lines(tail: &[u8], lines: usize) -> Vec<String> {
+    let text = String::from_utf8_lossy(tail);
+    let own = text.lines().map(without_time);
+    let all: Vec<&str> = own.filter(|line| !is_marker(line.as_bytes())).collect();
     let first = all.len().saturating_sub(lines);
     all[first..].iter().map(|line| (*line).to_owned()).collect()
+}
+
+fn without_time(line: &str) -> &str {
+    let bytes = line.as_bytes();
+    let is_time = bytes.len() >= STAMP
+        && [
+            (4, b'-'),
+            (7, b'-'),
+            (10, b'T'),
+            (19, b'.'),
+            (23, b'Z'),
+            (24, b' '),
+        ]
+        .into_iter()
+        .all(|(at, byte)| bytes[at] == byte)
+        && bytes[..4].iter().all(u8::is_ascii_digit);
+    let rest = is_time.then(|| line.get(STAMP..)).flatten();
+    rest.unwrap_or(line)
 }
 
 /// How a signal is called.
@@ -131,6 +129,24 @@ mod tests {
 
     fn lines(text: &str) -> Vec<String> {
         text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_last_lines_are_as_the_app_wrote_them() {
+        let stamped = b"2026-11-22T13:20:00.250Z Error: no\n2026-11-22T13:20:00.251Z \n  at x\xff";
+        assert_eq!(last_lines(stamped, 9), ["Error: no", "", "  at x\u{fffd}"]);
+        assert_eq!(last_lines(stamped, 1), ["  at x\u{fffd}"]);
+        let lost = supervisor_logs::Losses {
+            lines: 1,
+            bytes: 2,
+            untold_lines: 1,
+            untold_bytes: 2,
+            ..Default::default()
+        };
+        let marked = format!("a\n{}\nb\n", supervisor_logs::marker(&lost, "full"));
+        assert_eq!(last_lines(marked.as_bytes(), 9), ["a", "b"]);
+        let own = "2026-11-22 13:20:00 my own format, longer than a time";
+        assert_eq!(last_lines(own.as_bytes(), 9), [own]);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Finding a run's process again, and its pipes, with certainty or not at all.
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,9 +83,15 @@ impl Engine {
         stream: u32,
     ) -> Option<OwnedFd> {
         let path = format!("/proc/{pid}/fd/{stream}");
-        let is_pipe = std::fs::metadata(&path).is_ok_and(|found| found.file_type().is_fifo());
-        if !is_pipe {
-            return None;
+        let found = std::fs::metadata(&path).ok();
+        let found = found.filter(|found| found.file_type().is_fifo())?;
+        if stream == 2 {
+            // Merged: it is taken over with standard output.
+            let first = std::fs::metadata(format!("/proc/{pid}/fd/1")).ok();
+            let id = |file: &Metadata| (file.dev(), file.ino());
+            if first.is_some_and(|first| id(&first) == id(&found)) {
+                return None;
+            }
         }
         let (input, tag, mode) = match stream {
             0 => (true, stdin_tag(cell, run), 0o400),

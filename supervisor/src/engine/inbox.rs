@@ -56,6 +56,8 @@ pub enum Message {
     Checked(Asked),
     /// What changed by itself is to be saved.
     Sync,
+    /// How much the logs of all apps may take, where nobody has said so.
+    LogRoom(u64),
     /// The keeper is dead.
     KeeperGone,
 }
@@ -118,6 +120,13 @@ impl Replies {
         // A client that is gone or does not read gets nothing; the session sees the gap by the
         // missing end.
         let _ = self.sender.try_send(Outgoing { reply, fds });
+    }
+
+    /// Waits until the session has taken what was sent, so that descriptors do not pile up here.
+    pub async fn taken(&self) {
+        while !self.sender.is_closed() && self.sender.capacity() < self.sender.max_capacity() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Whether nobody waits for it any more.

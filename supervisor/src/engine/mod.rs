@@ -23,14 +23,17 @@ mod estate;
 mod explain;
 mod find;
 pub mod inbox;
+mod ledger;
 mod log;
 mod log_files;
+mod logs;
 mod mutate;
 pub mod prepare;
 pub mod reading;
 mod reaping;
 pub mod record;
 mod spawner;
+mod streams;
 mod targets;
 mod undertaker;
 mod view;
@@ -51,7 +54,7 @@ use tokio::sync::mpsc::Receiver;
 
 use crate::keeper::exits::Exits;
 use crate::keeper::link::{Kind, Tag};
-use crate::keeper::{POKE_EXITS, POKE_STOP};
+use crate::keeper::{POKE_EXITS, POKE_REOPEN, POKE_STOP};
 use crate::os::own;
 use crate::persist::desired::Desired;
 use crate::persist::saver::Saver;
@@ -61,6 +64,7 @@ use inbox::{Inbox, Message};
 use mutate::Mutation;
 use record::LastExit;
 use spawner::Spawner;
+use streams::Streams;
 use undertaker::Undertaker;
 
 /// One instance as the engine knows it, besides what the core knows.
@@ -70,6 +74,8 @@ struct Instance {
     /// How many of the operator's wishes it has heard.
     asked: u64,
     last_exit: Option<LastExit>,
+    /// Last lines of standard error of the run that ended last.
+    tail: Vec<String>,
 }
 
 /// A run that has a process, is getting one, or is being cleared away.
@@ -83,14 +89,16 @@ struct Live {
     spec: u32,
     /// The value of its `SUPERVISOR_RUN`.
     token: String,
-    /// Length of its standard error's file when it was started.
-    log_at: u64,
+    /// Its standard error goes where its standard output goes.
+    merged: bool,
     /// Not a child of this keeper, whose records say nothing about it.
     foreign: bool,
     /// What `send` writes to, where the app has that.
     stdin: Option<OwnedFd>,
-    /// The pipes that the pump has, by key.
-    pipes: Vec<u64>,
+    /// The pipes that the pump has.
+    pipes: Vec<logs::Pipe>,
+    /// The last lines of its standard error, once its pipe is drained.
+    tail: Vec<u8>,
     /// It has exited; what is still to be done about that.
     ending: Option<ending::Ending>,
     /// CPU ticks of its tree and when they were read.
@@ -116,6 +124,9 @@ struct Engine {
     undertaker: Undertaker,
     pump: Pump,
     folder: Folder,
+    streams: Arc<Streams>,
+    openers: log_files::Openers,
+    log_news: logs::News,
     saver: Saver,
     mutations: mutate::Queue,
     waiters: waiters::Waiters,
@@ -123,9 +134,6 @@ struct Engine {
     own_log: log::OwnLog,
     /// Somebody asked for the daemon to stop; who waits for it.
     stopping: Option<Vec<inbox::Replies>>,
-    /// Streams whose log cannot be written, with the reason.
-    troubles: BTreeMap<String, String>,
-    lost_bytes: BTreeMap<String, u64>,
 }
 
 /// Now, on the core's clock: milliseconds since boot, not counting time asleep.
@@ -146,10 +154,7 @@ pub fn main() -> ExitCode {
     };
     // What is private is made with its exact mode; this is for the own log, which the group may read.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o027));
-    let own_log = match log::start(&paths) {
-        Ok(log) => log,
-        Err(error) => return refuse(&format!("cannot write its own log: {error}")),
-    };
+    let own_log = log::start(&paths);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(16)
@@ -186,10 +191,12 @@ impl Engine {
         let clean = own::CleanPages::find();
         let mut awake = true;
         loop {
-            let deadline = [self.fleet.next_deadline(), self.waiters.next_deadline()]
-                .into_iter()
-                .flatten()
-                .min();
+            let deadlines = [
+                self.fleet.next_deadline(),
+                self.waiters.next_deadline(),
+                self.next_log_deadline(),
+            ];
+            let deadline = deadlines.into_iter().flatten().min();
             let quiet = async {
                 match awake {
                     true => tokio::time::sleep(QUIET).await,
@@ -211,7 +218,10 @@ impl Engine {
             match happened {
                 Happened::Poked(value) => self.poked(value),
                 Happened::Message(message) => self.take(message),
-                Happened::Time => self.tell(supervisor_core::Event::Tick),
+                Happened::Time => {
+                    self.tell(supervisor_core::Event::Tick);
+                    self.give_up_on_logs();
+                }
                 // The pages of code that were needed are not, for now.
                 Happened::Nothing => clean.give_back(),
             }
@@ -233,9 +243,12 @@ impl Engine {
         if value % POKE_STOP >= POKE_EXITS {
             self.read_exits();
         }
-        if value >= POKE_STOP {
+        if value % POKE_REOPEN >= POKE_STOP {
             tracing::info!("asked to stop by a signal");
             self.shut_down(None);
+        }
+        if value >= POKE_REOPEN {
+            self.reopen_logs(None);
         }
     }
 
@@ -249,6 +262,7 @@ impl Engine {
             Message::Gone { cell, run, exit } => self.gone(cell, run, exit),
             Message::Emptied { id, ticket, error } => self.emptied(&id, ticket, error.as_deref()),
             Message::Sync => self.mutations.sync_again(),
+            Message::LogRoom(room) => self.log_room(room),
             Message::Checked(asked) => self.mutations.wait(Mutation::Act(asked)),
             Message::KeeperGone => self.succeed_keeper(),
         }

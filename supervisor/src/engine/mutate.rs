@@ -203,7 +203,8 @@ impl Engine {
         match (result, step) {
             (Ok(()), step) => {
                 self.own_log.set_level(desired.daemon.log_level);
-                self.desired = desired;
+                let before = std::mem::replace(&mut self.desired, desired);
+                self.apply_log_rules(&before);
                 self.step(step);
             }
             (Err(error), Step::Sync) => {
@@ -265,7 +266,7 @@ impl Engine {
         read: &Read,
         replies: &Replies,
     ) -> Option<Vec<Change>> {
-        let changes = match plan(read, desired) {
+        let changes = match plan(read, desired, &self.paths.logs) {
             Ok(changes) => changes,
             Err(failure) => {
                 replies.send(Reply::Error(failure));

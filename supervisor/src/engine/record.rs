@@ -31,8 +31,6 @@ pub struct LastExit {
     pub reason: String,
     /// Since the epoch, milliseconds.
     pub at_ms: u64,
-    /// Where its standard error begins in the file; `None`: it wrote nothing, because it never ran.
-    pub log_at: Option<u64>,
 }
 
 impl LastExit {
@@ -48,15 +46,6 @@ impl LastExit {
             exit,
             reason: reason[..end].to_owned(),
             at_ms,
-            log_at: None,
-        }
-    }
-
-    /// With the place of its standard error.
-    pub fn with_log(self, at: u64) -> LastExit {
-        LastExit {
-            log_at: Some(at),
-            ..self
         }
     }
 }
@@ -86,15 +75,12 @@ mod tests {
         let record = Record {
             service: Service::new(Time(u64::MAX), Want::Up, RunId(u64::MAX)),
             asked: u64::MAX,
-            last_exit: Some(
-                LastExit::new(
-                    RunId(u64::MAX),
-                    Some(Exit::Signal(64)),
-                    &"ä".repeat(1000),
-                    u64::MAX,
-                )
-                .with_log(u64::MAX),
-            ),
+            last_exit: Some(LastExit::new(
+                RunId(u64::MAX),
+                Some(Exit::Signal(64)),
+                &"ä".repeat(1000),
+                u64::MAX,
+            )),
         };
         let bytes = record.encode();
         assert!(bytes.len() < slots::LONGEST - 100, "{} bytes", bytes.len());

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, OsStr};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -24,11 +25,10 @@ use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow};
 use supervisor_config::{App, Stdin};
 use supervisor_core::{RunId, ServiceId, SpawnFault};
-use supervisor_logs::{Folder, LogError};
 
-use super::ending::stream_id;
 use super::estate::Estate;
 use super::prepare::{Prepared, explain_exec, identity, prepare};
+use super::streams::{Route, routes};
 use crate::keeper::exits::Exits;
 use crate::keeper::link::{Kind, Tag};
 use crate::os::pipe::{AppPipe, input_for_app, pipe_for_app};
@@ -74,10 +74,8 @@ pub struct Born {
     pub pid: i32,
     /// `None`: it is gone already.
     pub pidfd: Option<OwnedFd>,
-    /// The read end of its standard output.
-    pub stdout: OwnedFd,
-    /// The read end of its standard error.
-    pub stderr: OwnedFd,
+    /// The read ends of its standard output and its standard error, where those are pipes of its own.
+    pub output: [Option<OwnedFd>; 2],
     /// The write end of its standard input, where it is a pipe.
     pub stdin: Option<OwnedFd>,
 }
@@ -101,8 +99,6 @@ pub struct Tools {
     pub slots: Arc<Slots>,
     /// The exit records.
     pub exits: Arc<Exits>,
-    /// Where logs are.
-    pub logs: Folder,
 }
 
 /// A handle to the thread; it ends with the process.
@@ -190,9 +186,7 @@ impl Tools {
         let pipes = Pipes::new(order, identity.as_ref()).map_err(short)?;
         // The keeper takes them while this thread does the rest, so that hardly anybody waits.
         self.estate.ask_to_hold(&pipes.held());
-        let prepared = prepare(&order.app, identity)
-            .and_then(|prepared| self.look_at_logs(&order.id).map(|()| prepared))
-            .map_err(broken);
+        let prepared = prepare(&order.app, identity).map_err(broken);
         self.estate.surely_held(&pipes.held()).map_err(short)?;
         let drop_pipes =
             |tags: Vec<Tag>| tags.into_iter().for_each(|tag| self.estate.drop_held(tag));
@@ -212,14 +206,15 @@ impl Tools {
             Some(AppPipe { ours, apps }) => (Some(apps), Some(ours)),
             None => (None, None),
         };
+        let [stdout, stderr] = pipes.output;
         let launch = Launch {
             programs: prepared.programs,
             argv: prepared.argv,
             env: self.environment(order, prepared.env).map_err(broken)?,
             directory: prepared.directory,
             stdin,
-            stdout: pipes.stdout.apps,
-            stderr: pipes.stderr.apps,
+            stdout: stdout.apps,
+            stderr: stderr.apps,
             identity: prepared.identity,
             umask: prepared.umask,
             nofile: prepared.nofile,
@@ -236,8 +231,7 @@ impl Tools {
                 Ok(Born {
                     pid,
                     pidfd,
-                    stdout: pipes.stdout.ours,
-                    stderr: pipes.stderr.ours,
+                    output: [stdout.ours, stderr.ours],
                     stdin: input,
                 })
             }
@@ -276,27 +270,10 @@ impl Tools {
             seen,
             birth: 0,
             spec: order.spec,
-            begun: [false; 2],
-            log_at: self.log_length(&order.id),
+            begun: [None; 2],
         };
         self.slots.note(order.cell, &notes);
         spawn(launch, words)
-    }
-
-    /// Something planted where its logs belong is told before it runs. A full disk is not: that is no
-    /// reason for an app not to run.
-    fn look_at_logs(&self, id: &ServiceId) -> Result<(), String> {
-        for stream in [0, 1] {
-            let opened = self.logs.open_for_append(&stream_id(id, stream));
-            if let Err(error @ (LogError::Refused { .. } | LogError::Name { .. })) = opened {
-                return Err(error.to_string());
-            }
-        }
-        Ok(())
-    }
-
-    fn log_length(&self, id: &ServiceId) -> u64 {
-        std::fs::metadata(self.logs.path(&stream_id(id, 1))).map_or(0, |found| found.len())
     }
 
     fn environment(
@@ -319,11 +296,39 @@ impl Tools {
 
 /// The pipes of a run.
 struct Pipes {
-    stdout: AppPipe,
-    stderr: AppPipe,
+    output: [Output; 2],
     stdin: Option<AppPipe>,
     /// Under which the keeper holds this program's ends, in this order.
     tags: Vec<Tag>,
+}
+
+/// What the app writes one of its streams to.
+struct Output {
+    /// The keeper's and the engine's, where it is a pipe of its own.
+    ours: Option<OwnedFd>,
+    apps: OwnedFd,
+}
+
+impl Output {
+    fn new(
+        route: Route,
+        identity: Option<&Identity>,
+        stdout: Option<&Output>,
+    ) -> io::Result<Output> {
+        let alone = |apps| Output { ours: None, apps };
+        match (route, stdout) {
+            (Route::Merged, Some(stdout)) => stdout.apps.try_clone().map(alone),
+            (Route::Pipe, _) => {
+                let AppPipe { ours, apps } = pipe_for_app(identity)?;
+                let ours = Some(ours);
+                Ok(Output { ours, apps })
+            }
+            (Route::Null | Route::Merged, _) => {
+                let null = File::options().write(true).open("/dev/null")?;
+                Ok(alone(null.into()))
+            }
+        }
+    }
 }
 
 impl Pipes {
@@ -332,11 +337,16 @@ impl Pipes {
             Stdin::Null => None,
             Stdin::Pipe => Some(input_for_app(identity)?),
         };
-        let mut tags = Vec::from(pipe_tags(order.cell, order.run));
+        let [stdout, stderr] = routes(&order.app.logs);
+        let stdout = Output::new(stdout, identity, None)?;
+        let stderr = Output::new(stderr, identity, Some(&stdout))?;
+        let output = [stdout, stderr];
+        let own = pipe_tags(order.cell, order.run).into_iter().zip(&output);
+        let own = own.filter(|(_, output)| output.ours.is_some());
+        let mut tags: Vec<Tag> = own.map(|(tag, _)| tag).collect();
         tags.extend(stdin.as_ref().map(|_| stdin_tag(order.cell, order.run)));
         let pipes = Pipes {
-            stdout: pipe_for_app(identity)?,
-            stderr: pipe_for_app(identity)?,
+            output,
             stdin,
             tags,
         };
@@ -349,8 +359,9 @@ impl Pipes {
     }
 
     fn held(&self) -> Vec<(Tag, RawFd)> {
-        let pipes = [&self.stdout, &self.stderr].into_iter().chain(&self.stdin);
-        let ends = pipes.map(|pipe| pipe.ours.as_raw_fd());
+        let output = self.output.iter().filter_map(|output| output.ours.as_ref());
+        let ends = output.chain(self.stdin.as_ref().map(|pipe| &pipe.ours));
+        let ends = ends.map(AsRawFd::as_raw_fd);
         self.tags.iter().copied().zip(ends).collect()
     }
 }

@@ -6,7 +6,7 @@ use supervisor_protocol::{LastExit as WireExit, LogPaths, Reply, Service, State}
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::ending::{stream_id, wall_ms};
+use super::ending::wall_ms;
 use super::inbox::Replies;
 use super::record::LastExit;
 use super::{Engine, Live, explain, now};
@@ -81,12 +81,8 @@ impl Engine {
         let instance = self.instances.get(id)?;
         let pid = self.pid_of(id);
         let next = service.next_start().map(|at| at.since(now()).0);
-        let path = |stream| self.folder.path(&stream_id(id, stream));
-        let lost = |stream| {
-            self.lost_bytes
-                .get(&stream_id(id, stream).to_string())
-                .copied()
-        };
+        let [stdout, stderr] = self.streams.paths(id, &self.folder);
+        let lost = self.losses(id);
         Some(Service {
             id: wish.id,
             name: id.app.to_string(),
@@ -105,10 +101,10 @@ impl Engine {
             next_start_at: next.map(|ms| rfc3339(wall_ms() + ms)),
             next_start_in_ms: next,
             logs: LogPaths {
-                stdout: path(0),
-                stderr: path(1),
-                dropped_lines: 0,
-                dropped_bytes: lost(0).unwrap_or(0) + lost(1).unwrap_or(0),
+                stdout,
+                stderr,
+                dropped_lines: lost.lines,
+                dropped_bytes: lost.bytes,
             },
             run: service.last_run.0,
             note: self.note(id),
@@ -183,14 +179,8 @@ impl Engine {
             Phase::Stopped | Phase::Spawning { .. } | Phase::Starting { .. } => None,
             Phase::Running { .. } => None,
         };
-        let trouble = [0, 1].into_iter().find_map(|stream| {
-            let error = self.troubles.get(&stream_id(id, stream).to_string())?;
-            Some(format!("its log cannot be written: {error}"))
-        });
-        match (note, trouble) {
-            (Some(note), Some(trouble)) => Some(format!("{note}; {trouble}")),
-            (note, trouble) => note.or(trouble),
-        }
+        let all: Vec<String> = note.into_iter().chain(self.log_note(id)).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 
     fn stopping_note(&self, service: &Core) -> String {

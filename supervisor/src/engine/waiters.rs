@@ -139,7 +139,12 @@ impl Engine {
                     self.waiters.list.push(waiter);
                     continue;
                 }
-                Verdict::Reached(done, message) => (true, done, message, Vec::new()),
+                Verdict::Reached(done, message) => {
+                    let starts = matches!(waiter.goal, Goal::Started | Goal::Restarted);
+                    let note = || self.log_note(&waiter.id).filter(|_| starts);
+                    let message = message.or_else(note);
+                    (true, done, message, Vec::new())
+                }
                 Verdict::Failed(message) => (
                     false,
                     Done::Failed,
@@ -255,16 +260,12 @@ impl Engine {
         })
     }
 
-    /// Last lines of standard error of the last run that ended.
+    /// Last lines of standard error of the last run that ended. An engine knows those that ended in
+    /// its time.
     pub(super) fn stderr_tail(&self, id: &ServiceId, lines: usize) -> Vec<String> {
-        let exit = self
-            .instances
-            .get(id)
-            .and_then(|instance| instance.last_exit.as_ref());
-        let from = exit.and_then(|exit| exit.log_at);
-        from.map_or_else(Vec::new, |from| {
-            explain::stderr_tail(&self.folder, id, from, lines)
-        })
+        let tail = self.instances.get(id).map(|instance| &instance.tail);
+        let first = |tail: &Vec<String>| tail.len().saturating_sub(lines);
+        tail.map_or_else(Vec::new, |tail| tail[first(tail)..].to_vec())
     }
 
     /// What happens next, as the end of a sentence.

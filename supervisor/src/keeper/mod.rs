@@ -6,7 +6,8 @@
 //! 2. It holds descriptors under opaque tags ([`held`]) and gives them to each new engine.
 //! 3. It starts the engine, at once whenever it ends; only an engine that ended before it was
 //!    ready slows this down.
-//! 4. It passes on the wish to stop, and leaves when the engine says that everything is stopped.
+//! 4. It passes on the wishes to stop and to reopen log files, and leaves when the engine says that
+//!    everything is stopped.
 //!
 //! One thread, `poll`, no allocation in the loop, and it never waits for the engine: what cannot
 //! be sent now is owed and sent when there is room. Messages of an engine are read to the end
@@ -43,6 +44,8 @@ use crate::os::own;
 pub const POKE_EXITS: u64 = 1;
 /// Added to the eventfd for "stop everything and leave".
 pub const POKE_STOP: u64 = 1 << 32;
+/// Added to the eventfd for "look every log file up by its name again".
+pub const POKE_REOPEN: u64 = 1 << 48;
 
 /// Wait before an engine that follows one which never became ready: doubles from the first to the second.
 const SLOWEST: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
@@ -234,6 +237,8 @@ impl Keeper {
             if number == Signal::SIGTERM as i32 || number == Signal::SIGINT as i32 {
                 self.stop_wanted = true;
                 self.poke(POKE_STOP);
+            } else if number == Signal::SIGUSR2 as i32 {
+                self.poke(POKE_REOPEN);
             }
         }
     }

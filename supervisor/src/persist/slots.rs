@@ -5,9 +5,13 @@
 //! one is whole at any moment; and two run cells (a reload has two runs at a time) that the kernel
 //! and the child on its way to exec write to. The header has the boot id: after a reboot none of the
 //! pids means anything. Names are in the slots, so that a slot whose app is forgotten still says
-//! whose it was.
+//! whose it was. What the log pump notes is in [`notes`].
 //!
 //! Left to others: what a record means ([`crate::engine::record`]).
+
+mod notes;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io;
@@ -20,7 +24,7 @@ use crate::os::spawn::SpawnCell;
 
 const MAGIC: &[u8; 8] = b"SVSTATE1";
 /// A file of another layout is refused (a pure function of what the fields below mean).
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 const HEADER: usize = 4096;
 const SLOT: usize = 2048;
@@ -35,7 +39,7 @@ const BOOT_AT: usize = 16;
 const TOKEN_AT: usize = 64;
 const ENGINES_AT: usize = 72;
 const STOPPING_AT: usize = 80;
-const STAGING_AT: usize = 1024;
+const STAGES_AT: usize = 1024;
 
 // In a slot.
 const USED_AT: usize = 0;
@@ -44,7 +48,9 @@ const NAME_LENGTH_AT: usize = 8;
 const NAME_AT: usize = 16;
 const RUNS_AT: usize = 128;
 const RUN: usize = 64;
-const COPIES_AT: usize = 256;
+const LOSSES_AT: usize = RUNS_AT + 2 * RUN;
+const LOSSES: usize = 96;
+const COPIES_AT: usize = LOSSES_AT + 2 * LOSSES;
 const COPY: usize = (SLOT - COPIES_AT) / 2;
 const COPY_HEAD: usize = 16;
 /// The longest record, in bytes.
@@ -56,7 +62,7 @@ const RUN_SEEN_AT: usize = 24;
 const RUN_BIRTH_AT: usize = 32;
 const RUN_SPEC_AT: usize = 40;
 const RUN_FLAGS_AT: usize = 44;
-const RUN_LOG_AT: usize = 48;
+const RUN_BEGUN_AT: usize = 48;
 
 /// One of the two run cells of a slot; also the number of its exit cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,10 +91,9 @@ pub struct RunNotes {
     pub birth: u64,
     /// A checksum of the definition it was started from.
     pub spec: u32,
-    /// The log pump has begun to move bytes of its standard output, of its standard error.
-    pub begun: [bool; 2],
-    /// Length of its standard error's file when it was started.
-    pub log_at: u64,
+    /// Where the first byte of its standard output, of its standard error, stands in the stream;
+    /// `None`: the log pump has not begun to move any.
+    pub begun: [Option<u64>; 2],
 }
 
 /// The file.
@@ -202,12 +207,8 @@ impl Slots {
         if self.u32_at(at + USED_AT) != 1 {
             return None;
         }
-        let length = self.u32_at(at + NAME_LENGTH_AT) as usize;
-        let mut name = vec![0; length.min(Name::MAX)];
-        self.map.read(at + NAME_AT, &mut name);
-        let app = Name::new(std::str::from_utf8(&name).ok()?).ok()?;
         Some(ServiceId {
-            app,
+            app: self.name_at(at + NAME_LENGTH_AT, at + NAME_AT)?,
             instance: self.u32_at(at + INSTANCE_AT),
         })
     }
@@ -302,8 +303,10 @@ impl Slots {
             seen: self.u64_at(at + RUN_SEEN_AT),
             birth: self.u64_at(at + RUN_BIRTH_AT),
             spec: self.u32_at(at + RUN_SPEC_AT),
-            begun: [1, 2].map(|bit| self.u32_at(at + RUN_FLAGS_AT) & bit != 0),
-            log_at: self.u64_at(at + RUN_LOG_AT),
+            begun: [0, 1].map(|stream| {
+                let begun = self.u32_at(at + RUN_FLAGS_AT) & 1 << stream != 0;
+                begun.then(|| self.u64_at(at + RUN_BEGUN_AT + 8 * stream))
+            }),
         }
     }
 
@@ -314,9 +317,13 @@ impl Slots {
         self.map
             .write(at + RUN_BIRTH_AT, &notes.birth.to_le_bytes());
         self.map.write(at + RUN_SPEC_AT, &notes.spec.to_le_bytes());
-        let flags = u32::from(notes.begun[0]) | u32::from(notes.begun[1]) << 1;
+        let mut flags = 0u32;
+        for (stream, begun) in notes.begun.into_iter().enumerate() {
+            let position = begun.unwrap_or(0).to_le_bytes();
+            self.map.write(at + RUN_BEGUN_AT + 8 * stream, &position);
+            flags |= u32::from(begun.is_some()) << stream;
+        }
         self.map.write(at + RUN_FLAGS_AT, &flags.to_le_bytes());
-        self.map.write(at + RUN_LOG_AT, &notes.log_at.to_le_bytes());
         self.map
             .write(at + RUN_NUMBER_AT, &notes.run.0.to_le_bytes());
     }
@@ -325,16 +332,6 @@ impl Slots {
     pub fn set_birth(&self, cell: CellId, birth: u64) {
         self.map
             .write(run_at(cell) + RUN_BIRTH_AT, &birth.to_le_bytes());
-    }
-
-    /// Notes that bytes of this stream (0: output, 1: error) of this run are being moved. Called by
-    /// the log pump's thread alone, which is the only one to change these flags while a run lives.
-    pub fn set_begun(&self, cell: CellId, run: RunId, stream: u32) {
-        let at = run_at(cell);
-        if self.u64_at(at + RUN_NUMBER_AT) == run.0 {
-            let flags = self.u32_at(at + RUN_FLAGS_AT) | 1 << stream;
-            self.map.write(at + RUN_FLAGS_AT, &flags.to_le_bytes());
-        }
     }
 
     /// The cell is free.
@@ -348,34 +345,11 @@ impl Slots {
         [CellId::new(slot, 0), CellId::new(slot, 1)]
     }
 
-    /// Whose bytes are in the log pump's staging pipe: stream 0 is output, 1 is error.
-    pub fn staging(&self) -> Option<(ServiceId, u32)> {
-        let at = STAGING_AT;
-        if self.u32_at(at) != 1 {
-            return None;
-        }
-        let length = self.u32_at(at + 12) as usize;
+    fn name_at(&self, length_at: usize, at: usize) -> Option<Name> {
+        let length = self.u32_at(length_at) as usize;
         let mut name = vec![0; length.min(Name::MAX)];
-        self.map.read(at + 16, &mut name);
-        let app = Name::new(std::str::from_utf8(&name).ok()?).ok()?;
-        Some((
-            ServiceId {
-                app,
-                instance: self.u32_at(at + 4),
-            },
-            self.u32_at(at + 8),
-        ))
-    }
-
-    /// Notes whose bytes are going to be in the staging pipe, which is empty now.
-    pub fn set_staging(&self, app: &str, instance: u32, stream: u32) {
-        let at = STAGING_AT;
-        self.map.write(at, &0u32.to_le_bytes());
-        self.map.write(at + 16, app.as_bytes());
-        self.map.write(at + 12, &(app.len() as u32).to_le_bytes());
-        self.map.write(at + 4, &instance.to_le_bytes());
-        self.map.write(at + 8, &stream.to_le_bytes());
-        self.map.write(at, &1u32.to_le_bytes());
+        self.map.read(at, &mut name);
+        Name::new(std::str::from_utf8(&name).ok()?).ok()
     }
 
     fn u32_at(&self, at: usize) -> u32 {
@@ -409,6 +383,3 @@ fn boot_bytes(boot_id: &str) -> [u8; 36] {
     bytes[..length].copy_from_slice(&boot_id.as_bytes()[..length]);
     bytes
 }
-
-#[cfg(test)]
-mod tests;

@@ -19,7 +19,21 @@ pub enum Colour {
     Dim,
     /// Of more weight.
     Bold,
+    /// One of the colours of apps, which mean nothing but the app.
+    App(&'static str),
 }
+
+/// The colours of apps: none that says something about a state.
+pub const APPS: [Colour; 8] = [
+    Colour::App("\x1b[36m"),
+    Colour::App("\x1b[35m"),
+    Colour::App("\x1b[34m"),
+    Colour::App("\x1b[32m"),
+    Colour::App("\x1b[96m"),
+    Colour::App("\x1b[95m"),
+    Colour::App("\x1b[94m"),
+    Colour::App("\x1b[92m"),
+];
 
 impl Colour {
     fn code(self) -> &'static str {
@@ -30,6 +44,7 @@ impl Colour {
             Colour::Cyan => "\x1b[36m",
             Colour::Dim => "\x1b[2m",
             Colour::Bold => "\x1b[1m",
+            Colour::App(code) => code,
         }
     }
 }

@@ -2,6 +2,8 @@
 //! how is it and what happens next, how did it end, what runs, where are the logs; then what it
 //! is meant to be.
 
+use std::path::Path;
+
 use supervisor_protocol::{Details, Service};
 
 use super::color::{Colour, of_state, paint};
@@ -113,6 +115,10 @@ fn app(details: &Details) -> Lines {
     ])
 }
 
+fn live(path: Option<&Path>) -> String {
+    path.map_or_else(|| "not kept".to_owned(), |path| path.display().to_string())
+}
+
 fn logs(service: &Service) -> Lines {
     let logs = &service.logs;
     let dropped = (logs.dropped_lines > 0 || logs.dropped_bytes > 0).then(|| {
@@ -123,8 +129,8 @@ fn logs(service: &Service) -> Lines {
         )
     });
     lines([
-        ("stdout", Some(logs.stdout.display().to_string())),
-        ("stderr", Some(logs.stderr.display().to_string())),
+        ("stdout", Some(live(logs.stdout.as_deref()))),
+        ("stderr", Some(live(logs.stderr.as_deref()))),
         ("dropped", dropped),
     ])
 }

@@ -22,8 +22,8 @@ pub fn running(id: u64, name: &str, instance: u32) -> Service {
         next_start_at: None,
         next_start_in_ms: None,
         logs: LogPaths {
-            stdout: format!("/var/log/supervisor/{name}/{instance}.out.log").into(),
-            stderr: format!("/var/log/supervisor/{name}/{instance}.err.log").into(),
+            stdout: Some(format!("/var/log/supervisor/{name}/{instance}.out.log").into()),
+            stderr: Some(format!("/var/log/supervisor/{name}/{instance}.err.log").into()),
             dropped_lines: 0,
             dropped_bytes: 0,
         },

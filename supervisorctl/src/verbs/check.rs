@@ -85,6 +85,7 @@ fn known(others: &[Config], checked: &[Config]) -> BTreeMap<Name, Known> {
         let known = Known {
             origin: other.file().map(Path::to_owned),
             after: app.policy.after.clone(),
+            logs: app.log_files().map(|(_, path)| path).collect(),
         };
         (app.name.clone(), known)
     })

@@ -1,4 +1,4 @@
-//! `daemon start`, `status`, `stop` and `reload`.
+//! `daemon start`, `status`, `stop`, `reload` and `reload-logs`.
 
 use std::fs;
 use std::thread;
@@ -47,6 +47,12 @@ enum Verb {
         #[command(flatten)]
         how: up::How,
     },
+    /// Look every log file up by its name again, after they were moved away; SIGUSR2 does the same
+    ///
+    /// Log files are rotated without it. It is for those who keep another program that moves them:
+    /// when it returns, nothing more goes into the old ones.
+    #[command(after_help = "Example: supervisorctl daemon reload-logs")]
+    ReloadLogs,
 }
 
 impl Daemon {
@@ -57,6 +63,7 @@ impl Daemon {
             Verb::Status { json } => status(context, *json),
             Verb::Stop => stop(context),
             Verb::Reload { how } => up::make_so(context, None, how, false),
+            Verb::ReloadLogs => reload_logs(context),
         }
     }
 }
@@ -82,6 +89,15 @@ fn status(context: &mut Context, json: bool) -> Result<Exit, CliError> {
         page(&status, context.out.width())
     };
     context.out.text(&text)?;
+    Ok(Exit::Done)
+}
+
+fn reload_logs(context: &mut Context) -> Result<Exit, CliError> {
+    let mut session = open(context)?;
+    session.call::<CliError>(&Request::ReopenLogs, |_| Ok(()))?;
+    context.out.text(
+        "every log goes into the file of its name; those that were moved away are complete\n",
+    )?;
     Ok(Exit::Done)
 }
 

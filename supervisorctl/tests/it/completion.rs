@@ -67,7 +67,10 @@ fn bash_completes_verbs_options_and_live_apps() {
     assert_eq!(bash(&fake, "supervisorctl stop web:1 a"), ["api", "all"]);
     assert_eq!(bash(&fake, "supervisorctl scale a"), ["api", "all"]);
     assert_eq!(bash(&fake, "supervisorctl stop --no-w"), ["--no-wait"]);
-    assert_eq!(bash(&fake, "supervisorctl daemon rel"), ["reload"]);
+    assert_eq!(
+        bash(&fake, "supervisorctl daemon rel"),
+        ["reload", "reload-logs"]
+    );
     std::fs::write(fake.home.path().join("worker.js"), "").unwrap();
     assert_eq!(bash(&fake, "supervisorctl start w"), ["web", "worker.js"]);
 }

@@ -72,6 +72,7 @@ impl Fake {
             .args(words)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
+            .env("TZ", "UTC")
             .env("SUPERVISOR_HOME", self.home.path())
             .current_dir(self.home.path())
             .stdin(Stdio::null());
@@ -248,8 +249,8 @@ pub fn row(id: u64, name: &str, instance: u32, state: State) -> Service {
         next_start_at: None,
         next_start_in_ms: None,
         logs: LogPaths {
-            stdout: "/out".into(),
-            stderr: "/err".into(),
+            stdout: Some("/out".into()),
+            stderr: Some("/err".into()),
             dropped_lines: 0,
             dropped_bytes: 0,
         },

@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use supervisor_protocol::{Done, FailureKind, Reply, Request, State};
+use supervisor_protocol::{Done, FailureKind, Reply, Request, State, Stream};
 
 use crate::fake::{Fake, answer, outcome, refuse, row};
+use crate::logs::shelf::Shelf;
 
 const WITHIN: Duration = Duration::from_secs(20);
 
@@ -173,4 +174,39 @@ fn watching_draws_again_and_gives_the_cursor_back() {
     .unwrap();
     assert!(child.wait().unwrap().success());
     terminal.wait(|text| text.ends_with("\x1b[?25h"));
+}
+
+#[test]
+fn lines_of_loggers_are_read_by_people_on_a_terminal_only() {
+    let api = ("api", 0, Stream::Out);
+    let shelf = Shelf::new(&[api]);
+    let line = r#"{"level":40,"time":1795358700072,"msg":"slow \u001b]0;title\u0007","ms":17}"#;
+    shelf.append(api, format!("{line}\n\x1b[31mred\x1b[2J\n").as_bytes(), 0);
+    let mut terminal = Terminal::new();
+    let see = |words: &[&str], terminal: &Terminal| {
+        spawn(&shelf.fake, words, terminal.stdio(), Stdio::piped())
+    };
+    let mut child = see(&["logs"], &terminal);
+    terminal.wait(|text| text.ends_with("\x1b[31mred\\x1b[2J\x1b[0m\r\n"));
+    assert_eq!(
+        terminal.text.lines().next(),
+        Some(
+            "\x1b[2m14:45:00.072\x1b[0m \x1b[1;33mWARN \x1b[0m slow \\x1b]0;title\\x07\x1b[2m ms=\x1b[0m17"
+        )
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // And not where they do not want it.
+    for words in [&["--no-pretty"][..], &["--raw"], &["--json"]] {
+        terminal.text.clear();
+        let words = [&["logs", "--no-follow"], words].concat();
+        let mut child = see(&words, &terminal);
+        assert!(child.wait().unwrap().success());
+        terminal.wait(|text| text.contains("red"));
+        assert!(
+            terminal.text.contains("level"),
+            "{words:?}: {:?}",
+            terminal.text
+        );
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{AppRole, Group, Key, NotYet, not_yet, rows};
 use crate::shown::Tell;
-use crate::{Effect, Stdin, form};
+use crate::{Effect, LogFormat, OnFull, Stdin, form};
 use supervisor_core::{Boot, RestartWhen};
 
 /// The tables of an app.
@@ -168,30 +168,28 @@ APP: AppRole {
     /// So many bad answers in a row, and it is restarted.
     "health.failures": form::integer::<1, 1_000_000>() => not_yet();
 
-    /// A log file of this size is rotated.
-    "logs.max_size": form::SIZE_OR_UNLIMITED =>
-        not_yet(Some("\"unlimited\""), |most| most.is_some());
+    /// A log file of this size is rotated at its next line end, at the latest 1 MiB later; earlier
+    /// where less than two of this size fit into max_total.
+    "logs.max_size": form::LOG_SIZE => carried(Policy, logs.max_size);
     /// A log file of this age is rotated; "0s" is by size only.
-    "logs.max_age": form::DURATION => not_yet(Some("\"0s\""), |age| age.0 > 0);
-    /// How many rotated files are kept.
-    "logs.keep": form::COUNT => not_yet(Some("10"), |_| false);
-    /// For all logs of this app, whatever the rest says.
-    "logs.max_total": form::SIZE_OR_UNLIMITED =>
-        not_yet(Some("\"unlimited\""), |most| most.is_some());
+    "logs.max_age": form::LOG_AGE => carried(Policy, logs.max_age);
+    /// How many rotated files of each stream are kept.
+    "logs.keep": form::COUNT => carried(Policy, logs.keep);
+    /// For all logs of this app, whatever the rest says; the oldest rotated files go first.
+    "logs.max_total": form::LOG_SIZE => carried(Policy, logs.max_total);
     /// Whether rotated files are compressed, with zstd.
-    "logs.compress": form::YES => not_yet(Some("false"), |yes| yes);
+    "logs.compress": form::YES => carried(Policy, logs.compress);
     /// Whether stdout and stderr go through one pipe: their true order, but not told apart.
-    "logs.merge": form::YES => not_yet(Some("false"), |yes| yes);
+    "logs.merge": form::YES => carried(Process, logs.merge);
     /// "raw": byte for byte as written; "timestamp": with the time before each line.
-    "logs.format": form::words::<form::LogFormat>() =>
-        not_yet(Some("\"raw\""), |format| format != form::LogFormat::Raw);
+    "logs.format": form::words::<LogFormat>() => carried(Policy, logs.format);
     /// When the disk is full: drop and count, or let it wait.
-    "logs.on_full": form::words::<form::OnFull>() =>
-        not_yet(Some("\"block\""), |on_full| on_full != form::OnFull::Block);
-    /// A file for stdout instead of the usual one, or "null" for none.
-    "logs.stdout": form::LOG_FILE => not_yet();
-    /// A file for stderr instead of the usual one, or "null" for none.
-    "logs.stderr": form::LOG_FILE => not_yet();
+    "logs.on_full": form::words::<OnFull>() => carried(Policy, logs.on_full);
+    /// A file for stdout instead of the usual one, or "null" for none; relative to directory, with
+    /// {app} and {instance} where those belong.
+    "logs.stdout": form::LOG_FILE => carried(Process, logs.stdout);
+    /// A file for stderr instead of the usual one, or "null" for none; as stdout.
+    "logs.stderr": form::LOG_FILE => carried(Process, logs.stderr);
 
     /// With more memory than this it is restarted.
     "limits.memory": form::SOME_SIZE => not_yet();

@@ -49,9 +49,9 @@ rows! { FILE: FileRole {
     "daemon.viewers": form::ACCOUNTS => not_yet(Some("[]"), |viewers| !viewers.is_empty());
     /// How much the daemon writes to its own log.
     "daemon.log_level": form::words::<LogLevel>() => daemon(log_level);
-    /// For the logs of all apps together; the oldest go first.
-    "daemon.logs_max_total": form::SIZE_OR_UNLIMITED =>
-        not_yet(Some("\"unlimited\""), |most| most.is_some());
+    /// For the logs of all apps together; the oldest rotated files go first. Default: a tenth of the
+    /// file system they are on, at least 1GB and at most 4GB.
+    "daemon.logs_max_total": form::QUOTA => daemon(logs_max_total);
     /// The daemon's own web server.
     "http": form::TABLE => not_yet(None, |table| table);
     /// Where the daemon tells what happens.

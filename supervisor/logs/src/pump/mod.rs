@@ -1,65 +1,59 @@
-//! The pump: app pipe → staging pipe → log file, by `splice(2)`, in one thread.
+//! The pump: app pipe → staging pipe → log file, by `splice(2)`, in one thread for each filesystem.
 //!
 //! Owns the pipes it is given (its copies of the descriptors) and the log files. Promises:
 //! - **Exactly once.** A byte is in the app's pipe, in the staging pipe or in the file, and moves
-//!   between them only inside one system call; the process may be killed between any two. Whoever
-//!   starts next on the same pipes first finishes what is in the staging pipe.
+//!   between them only inside one system call, or in a step that the next process undoes or
+//!   finishes; the process may be killed between any two. Whoever starts next on the same pipes
+//!   first finishes what is in the staging pipes.
 //! - **In order.** Bytes of one pipe stay in order, and the pipes of one stream follow each other
 //!   in the order they were attached; the source changes only at a newline.
-//! - **One trouble stays alone.** A log that cannot be opened holds up only its own stream. A full
-//!   disk holds up all, loses nothing, and orders are still answered.
-//! - **Idle costs nothing.** With no output the thread sleeps without a timeout.
+//! - **Bounded.** Files are rotated and removed as their [`Rules`] say. Where the disk is full all
+//!   the same, the rules say who gives way; what is dropped is counted to the byte.
+//! - **One trouble stays alone.** A log that cannot be opened holds up only its own stream, a
+//!   filesystem that hangs only the logs that are on it. Orders never block.
+//! - **Idle costs nothing.** With no output the threads sleep without a timeout.
 //!
 //! Leaves to others: making the pipes and keeping copies of them, so that they outlive this
-//! process, and the record of whose bytes are in the staging pipe ([`Staging`]).
+//! process, and the notes that must outlive it, too ([`Ledger`]).
 //!
 //! Never two pumps on one folder or one staging pipe: the next one may start only when the
 //! process of the one before has been reaped.
 
 mod lane;
+mod log;
+mod mounts;
 mod orders;
 mod pacing;
 mod stage;
+mod transfer;
 mod trouble;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use nix::errno::Errno;
 
-use crate::{Folder, LogError, StreamId};
+use crate::{
+    Folder, Janitor, Ledger, LogError, Losses, Registry, Rules, STAGES, Step, StreamId, Target,
+};
 use lane::Way;
-use orders::{Order, Orders};
+use mounts::Mounts;
+use orders::{Done, Order, Orders, shared};
 use stage::Stage;
 use worker::Worker;
 
-/// The thread has no deep calls and no big buffers.
+/// The threads have no deep calls and no big buffers.
 const STACK: usize = 256 << 10;
 
-/// Whose bytes are in the staging pipe: kept where the next process finds it.
-pub trait Staging: Send {
-    /// The stream that [`Staging::set_owner`] named last. Only asked for at the start, and only
-    /// when there are bytes in the staging pipe.
-    fn owner(&self) -> Option<StreamId>;
+/// How long a thread may take to end before it is left to the end of the process.
+const LEAVE: Duration = Duration::from_secs(2);
 
-    /// Called before bytes enter the staging pipe, always while it is empty: being killed in the
-    /// middle of this may leave any record behind. Must be visible to the next process when it
-    /// returns.
-    fn set_owner(&mut self, owner: &StreamId);
-
-    /// The first byte of the pipe `key`, attached as fresh, is about to be moved, and a half line
-    /// before it has been ended. From here on the pipe must be attached with `fresh: false`.
-    /// Whoever keeps this bit gets the newline between two runs exactly once, whatever is killed
-    /// when; the pump itself does not need it.
-    fn begun(&mut self, key: u64) {
-        // The key is for those who keep the bit.
-        let _ = key;
-    }
-}
-
-/// What the pump tells, from its own thread: the receiver must not block.
+/// What the pump tells, from its own threads: the receiver must not block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// Nobody can write to the pipe any more, and all of it is in the log. What is left to do is
@@ -76,122 +70,381 @@ pub enum Event {
         /// before those of the pipes attached later. Copies of the pipe that are to survive this
         /// process must be kept until [`Event::Released`].
         kept: bool,
+        /// The last lines that came through this pipe, as they are in the file: at most 20, and at
+        /// most 4 KiB.
+        tail: Vec<u8>,
     },
     /// A kept pipe is empty, or was given up (then [`Event::Dropped`] came before).
     Released {
         /// The pipe.
         key: u64,
     },
-    /// A stream's log cannot be opened or written; told once, until [`Event::Recovered`]. A full
-    /// disk is told for the stream whose bytes did not fit, though all the others wait too.
+    /// A stream's log cannot be opened or written; told once, until [`Event::Recovered`].
     Trouble {
         /// Whose log.
         id: StreamId,
         /// What, why, and what to do.
         error: String,
     },
-    /// Nothing of this stream is held up any more.
+    /// Nothing of this stream is held up or dropped any more.
     Recovered {
         /// Whose log.
         id: StreamId,
     },
-    /// Bytes had to be given up.
+    /// Something about a stream's files that an operator should know, though nothing is held up: a
+    /// time index that was damaged and begun anew, a file that cannot be rotated, compressed or
+    /// removed.
+    Notice {
+        /// Whose files.
+        id: StreamId,
+        /// One sentence.
+        text: String,
+    },
+    /// Bytes had to be given up: told when that begins, when the log tells of it, and when a pipe is
+    /// given up. The ledger is always exact.
     Dropped {
-        /// Whose they were; `None` if the staging pipe held bytes that nobody had recorded.
+        /// Whose they were; `None` if a staging pipe held bytes that nobody had recorded, or of an
+        /// app that is no more.
         id: Option<StreamId>,
-        /// How many.
-        bytes: u64,
+        /// All that was dropped of the stream so far; for `None`: this time.
+        losses: Losses,
     },
 }
 
-/// The handle of the pump's thread. Dropping it stops the thread and waits for it, as long as a
-/// hanging disk may take; what is in the pipes stays there.
+/// What a worker tells, to whom and with what.
+pub(super) type Tell = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// Who knows the target of a stream that the process before was busy with.
+type TargetOf = Box<dyn Fn(&StreamId) -> Option<Target> + Send + Sync>;
+
+/// The handle of the pump's threads. Dropping it stops them and waits for them, but not for a disk
+/// that hangs; what is in the pipes stays there.
 pub struct Pump {
+    state: Mutex<State>,
+}
+
+struct State {
+    folder: Folder,
+    ledger: Arc<dyn Ledger>,
+    registry: Arc<Registry>,
+    target_of: Arc<TargetOf>,
+    tell: Tell,
+    mounts: Mounts,
+    workers: BTreeMap<PathBuf, Handle>,
+    /// Staging pipes that no worker uses.
+    spare: Vec<Stage>,
+    /// Staging pipes there are, used or not: also the number of the next.
+    stages: u32,
+    total: Option<u64>,
+    places: Places,
+}
+
+/// Which worker has a pipe. Not part of the state: the workers take out what they are done with.
+type Places = Arc<Mutex<BTreeMap<u64, PathBuf>>>;
+
+struct Handle {
     orders: Arc<Orders>,
-    thread: Option<JoinHandle<()>>,
+    ended: Receiver<()>,
 }
 
 impl Pump {
-    /// Starts the thread, which first finishes what is in the staging pipe.
+    /// Starts a thread for each of the `stages` (number, read end, write end) that the process before
+    /// left something in, and finishes that. `target_of` is asked for the streams it belongs to.
     ///
     /// # Errors
     /// When the system has no more threads or descriptors, or these are not the ends of a pipe.
     pub fn start(
         folder: Folder,
-        staging_read: OwnedFd,
-        staging_write: OwnedFd,
-        staging: Box<dyn Staging>,
-        events: impl Fn(Event) + Send + 'static,
+        ledger: Arc<dyn Ledger>,
+        stages: Vec<(u32, OwnedFd, OwnedFd)>,
+        target_of: impl Fn(&StreamId) -> Option<Target> + Send + Sync + 'static,
+        events: impl Fn(Event) + Send + Sync + 'static,
     ) -> Result<Pump, LogError> {
-        let failed = |doing| {
-            move |e: Errno| LogError::Start {
-                doing,
-                source: e.into(),
+        let places = Places::default();
+        let forget = Arc::clone(&places);
+        let tell = move |event: Event| {
+            if let Event::Finished {
+                key, kept: false, ..
             }
+            | Event::Released { key } = &event
+            {
+                lock(&forget).remove(key);
+            }
+            events(event);
         };
-        let stage = Stage::new(staging_read, staging_write, staging)
-            .map_err(failed("the staging pipe is not a pipe"))?;
-        let orders = Arc::new(Orders::new().map_err(failed("making a descriptor"))?);
-        let worker = Worker::new(Way { folder, stage }, Arc::clone(&orders), Box::new(events))
-            .map_err(failed("making a descriptor"))?;
-        let thread = std::thread::Builder::new()
-            .name("logs".to_owned())
-            .stack_size(STACK)
-            .spawn(|| worker.run())
-            .map_err(|source| LogError::Start {
-                doing: "making a thread",
-                source,
-            })?;
+        let mut state = State {
+            folder,
+            ledger,
+            registry: Arc::default(),
+            target_of: Arc::new(Box::new(target_of)),
+            tell: Arc::new(tell),
+            mounts: Mounts::read(),
+            workers: BTreeMap::new(),
+            spare: Vec::new(),
+            stages: 0,
+            total: None,
+            places,
+        };
+        state.take_over(stages)?;
         Ok(Pump {
-            orders,
-            thread: Some(thread),
+            state: Mutex::new(state),
         })
     }
 
     /// Takes over the read end of a run's pipe; `key` names it from now on. `fresh`: no byte of
     /// it was ever moved, so a half line in the file is ended first. A pipe that an earlier
     /// process attached must come with `fresh: false`, or a line could be cut in two; see
-    /// [`Staging::begun`]. The pipes of one stream must be attached in the order of their runs.
-    pub fn attach(&self, key: u64, id: StreamId, pipe: OwnedFd, fresh: bool) {
-        self.orders.give(Order::Attach {
-            key,
-            id,
-            pipe,
-            fresh,
-        });
+    /// [`Ledger::begun`]. The pipes of one stream must be attached in the order of their runs.
+    pub fn attach(&self, key: u64, target: Target, pipe: OwnedFd, fresh: bool) {
+        let mut state = lock(&self.state);
+        let mount = state.mount_of(&target);
+        lock(&state.places).insert(key, mount.clone());
+        let id = target.id.clone();
+        match state.worker(&mount) {
+            Ok(orders) => orders.give(Order::Attach {
+                key,
+                target,
+                pipe,
+                fresh,
+            }),
+            // No thread to be had: the copy that others keep of the pipe fills, and the next process
+            // finds it.
+            Err(error) => (state.tell)(Event::Trouble {
+                id,
+                error: error.to_string(),
+            }),
+        }
     }
 
     /// The run is over: move what is in its pipe, at most one pipe's worth if others still write
     /// to it, close it, and answer with [`Event::Finished`].
     pub fn finish(&self, key: u64) {
-        self.orders.give(Order::Finish { key });
+        let state = lock(&self.state);
+        let place = lock(&state.places).get(&key).cloned();
+        match place.and_then(|mount| state.workers.get(&mount)) {
+            Some(worker) => worker.orders.give(Order::Finish { key }),
+            None => (state.tell)(Event::Finished {
+                key,
+                kept: false,
+                tail: Vec::new(),
+            }),
+        }
     }
 
     /// The app is deleted: finish and close everything of it, keep nothing back.
     pub fn forget(&self, app: &str) {
-        self.orders.give(Order::Forget {
+        lock(&self.state).tell_all(|| Order::Forget {
             app: app.to_owned(),
         });
     }
 
-    /// Empties log files; those that are not there are empty. Only this thread can do that without
-    /// leaving a hole in a file that is being written. `done` is called from the pump's thread.
+    /// From now on this holds for the files of the app, also for those that are being written.
+    pub fn set_rules(&self, app: &str, rules: &Arc<Rules>) {
+        lock(&self.state).tell_all(|| Order::SetRules {
+            app: app.to_owned(),
+            rules: Arc::clone(rules),
+        });
+    }
+
+    /// What all log files in the folder may have together, in bytes; `None`: any number.
+    pub fn set_total(&self, total: Option<u64>) {
+        let mut state = lock(&self.state);
+        state.total = total;
+        state.tell_all(|| Order::SetTotal { total });
+    }
+
+    /// Empties the live files, removes the rotated ones and begins to count losses anew; what is not
+    /// there is empty. Only the thread that writes can do that without leaving a hole in a file.
+    /// `done` is called from a thread of the pump.
     pub fn empty(
         &self,
-        ids: Vec<StreamId>,
+        targets: Vec<Target>,
         done: impl FnOnce(Result<(), LogError>) + Send + 'static,
     ) {
-        let done = Box::new(done);
-        self.orders.give(Order::Empty { ids, done });
+        let mut state = lock(&self.state);
+        let mut parts = BTreeMap::<PathBuf, Vec<Target>>::new();
+        for target in targets {
+            let mount = state.mount_of(&target);
+            parts.entry(mount).or_default().push(target);
+        }
+        for (done, (mount, targets)) in shared(parts.len(), Box::new(done)).into_iter().zip(parts) {
+            match state.worker(&mount) {
+                Ok(orders) => orders.give(Order::Empty { targets, done }),
+                Err(error) => done(Err(error)),
+            }
+        }
+    }
+
+    /// Looks every live file up by its name again, for those who move log files by other means. When
+    /// `done` is called nothing more is written to what had the name before.
+    pub fn reopen(&self, done: impl FnOnce(Result<(), LogError>) + Send + 'static) {
+        lock(&self.state).ask_all(Box::new(done), |done| Order::Reopen { done });
+    }
+
+    /// Writes what is known of the times of these streams' lines, and not yet written, to their
+    /// indexes.
+    pub fn sync(&self, ids: &[StreamId], done: impl FnOnce(Result<(), LogError>) + Send + 'static) {
+        lock(&self.state).ask_all(Box::new(done), |done| Order::Sync {
+            ids: ids.to_vec(),
+            done,
+        });
+    }
+}
+
+impl State {
+    fn take_over(&mut self, stages: Vec<(u32, OwnedFd, OwnedFd)>) -> Result<(), LogError> {
+        let mut busy = BTreeMap::<PathBuf, Vec<Stage>>::new();
+        for (number, read, write) in stages {
+            self.stages = self.stages.max(number + 1);
+            let stage = Stage::new(number, read, write, Arc::clone(&self.ledger))
+                .map_err(failed("the staging pipe is not a pipe"))?;
+            let idle = stage.is_empty() && self.ledger.step(number) == Step::None;
+            if idle {
+                self.spare.push(stage);
+                continue;
+            }
+            let owner = self.ledger.owner(number);
+            let target = owner.and_then(|owner| (self.target_of)(&owner));
+            let mount = match target {
+                Some(target) => self.mount_of(&target),
+                None => self.mounts.of(self.folder.root()),
+            };
+            busy.entry(mount).or_default().push(stage);
+        }
+        for (mount, stages) in busy {
+            self.start_worker(mount, stages)?;
+        }
+        Ok(())
+    }
+
+    fn mount_of(&mut self, target: &Target) -> PathBuf {
+        match &target.path {
+            None => self.mounts.of(&self.folder.path(&target.id)),
+            Some(path) => {
+                // The operator may have mounted it just now.
+                self.mounts = Mounts::read();
+                self.mounts.of(path)
+            }
+        }
+    }
+
+    fn worker(&mut self, mount: &Path) -> Result<Arc<Orders>, LogError> {
+        if let Some(worker) = self.workers.get(mount) {
+            return Ok(Arc::clone(&worker.orders));
+        }
+        let stage = match self.spare.pop() {
+            Some(stage) => stage,
+            None if self.stages >= STAGES => return Err(too_many(mount)),
+            None => self.new_stage()?,
+        };
+        self.start_worker(mount.to_owned(), vec![stage])
+    }
+
+    fn new_stage(&mut self) -> Result<Stage, LogError> {
+        let number = self.stages;
+        let (read, write) = stage::pipe().map_err(failed("making a pipe"))?;
+        self.ledger.hold_stage(number, &read, &write);
+        self.stages += 1;
+        Stage::new(number, read, write, Arc::clone(&self.ledger))
+            .map_err(failed("the staging pipe is not a pipe"))
+    }
+
+    fn start_worker(
+        &mut self,
+        mount: PathBuf,
+        stages: Vec<Stage>,
+    ) -> Result<Arc<Orders>, LogError> {
+        let orders = Arc::new(Orders::new().map_err(failed("making a descriptor"))?);
+        let mut stages = stages;
+        let stage = match stages.pop() {
+            Some(stage) => stage,
+            None => self.new_stage()?,
+        };
+        let tell = Arc::clone(&self.tell);
+        let way = Way {
+            folder: self.folder.clone(),
+            stage,
+            scratch: None,
+            tell: Arc::clone(&self.tell),
+            registry: Arc::clone(&self.registry),
+            janitor: Janitor::new(
+                self.folder.clone(),
+                Arc::clone(&self.registry),
+                move |id, error| {
+                    let (id, text) = (id.clone(), error.to_string());
+                    tell(Event::Notice { id, text });
+                },
+            ),
+            stamped: Vec::new(),
+        };
+        let target_of = Arc::clone(&self.target_of);
+        let worker = Worker::new(way, stages, Arc::clone(&orders), move |id| target_of(id))
+            .map_err(failed("making a descriptor"))?;
+        orders.give(Order::SetTotal { total: self.total });
+        let (end, ended) = channel();
+        std::thread::Builder::new()
+            .name("logs".to_owned())
+            .stack_size(STACK)
+            .spawn(move || {
+                worker.run();
+                // Nobody may be waiting for it.
+                let _ = end.send(());
+            })
+            .map_err(|source| LogError::Start {
+                doing: "making a thread",
+                source,
+            })?;
+        let handle = Handle {
+            orders: Arc::clone(&orders),
+            ended,
+        };
+        self.workers.insert(mount, handle);
+        Ok(orders)
+    }
+
+    fn tell_all(&self, order: impl Fn() -> Order) {
+        for worker in self.workers.values() {
+            worker.orders.give(order());
+        }
+    }
+
+    fn ask_all(&self, done: Done, order: impl Fn(Done) -> Order) {
+        let parts = shared(self.workers.len(), done);
+        for (worker, done) in self.workers.values().zip(parts) {
+            worker.orders.give(order(done));
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn failed(doing: &'static str) -> impl Fn(Errno) -> LogError {
+    move |errno| LogError::Start {
+        doing,
+        source: errno.into(),
+    }
+}
+
+fn too_many(mount: &Path) -> LogError {
+    LogError::Start {
+        doing: "one more filesystem for logs",
+        source: std::io::Error::other(format!(
+            "{} would be the {STAGES}th plus one; keep logs on fewer",
+            mount.display()
+        )),
     }
 }
 
 impl Drop for Pump {
     fn drop(&mut self) {
-        self.orders.give(Order::Stop);
-        if let Some(thread) = self.thread.take() {
-            // An error means that the thread panicked: it has said so itself.
-            let _ = thread.join();
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.tell_all(|| Order::Stop);
+        for worker in state.workers.values() {
+            // An error means that the thread panicked (it has said so itself), or that its disk
+            // hangs.
+            let _ = worker.ended.recv_timeout(LEAVE);
         }
     }
 }

@@ -3,39 +3,94 @@
 
 use std::time::{Duration, Instant};
 
-/// A drain of more than this from one pipe means that its app is writing at full speed.
-pub(super) const BUSY: usize = 32 << 10;
+/// A move of no more than this is taken for all there was.
+pub(super) const FEW: usize = 32 << 10;
 
-/// What comes after a round. Every wake-up costs the same however much it moves, so many lines
-/// are left to gather; but an app that fills its pipe faster than it is emptied stands still.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The longest rest: what the order of two pipes' lines is known to.
+pub(super) const TICK: Duration = Duration::from_millis(20);
+
+/// Waking up from a sleep of less takes longer than the sleep.
+const SHORTEST: Duration = Duration::from_micros(100);
+
+/// How long a pipe that woke the thread is taken to have been filling.
+const WOKEN: Duration = Duration::from_millis(1);
+
+/// What comes after a round. Every wake-up costs the same however much it moves, so lines are left
+/// to gather; but an app whose pipe is full stands still.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Pace {
     /// Nothing was moved: sleep until something comes, and then move it at once.
     Quiet,
-    /// Some lines were moved: let more gather, for all pipes together.
-    Gather,
-    /// An app writes at full speed.
-    Busy,
+    /// Something was moved: rest as long as the pipe that fills fastest needs for a part of it.
+    Rest(Duration),
 }
 
-impl Pace {
-    /// `moved`: in all; `most`: from one pipe.
-    pub(super) fn after(moved: usize, most: usize) -> Pace {
-        if most > BUSY {
-            Pace::Busy
-        } else if moved > 0 {
-            Pace::Gather
-        } else {
-            Pace::Quiet
+/// What is learned from one round for the next.
+#[derive(Debug)]
+pub(super) struct Pacer {
+    /// The part of a pipe that is left to fill. On a busy machine a sleep takes longer than it
+    /// should: where pipes are found full, less is left to chance.
+    part: f64,
+    /// The pipes had been asleep before this round.
+    woken: bool,
+    full: bool,
+    rest: Option<Duration>,
+}
+
+const MOST: f64 = 0.5;
+const LEAST: f64 = MOST / 16.0;
+
+impl Pacer {
+    pub(super) fn new() -> Pacer {
+        Pacer {
+            part: MOST,
+            woken: false,
+            full: false,
+            rest: None,
         }
     }
 
-    /// How long to serve orders only, before pipes are looked at again.
-    pub(super) fn rest(self) -> Option<Duration> {
-        match self {
-            Pace::Quiet => None,
-            Pace::Gather => Some(Duration::from_millis(20)),
-            Pace::Busy => Some(Duration::from_micros(200)),
+    /// A round begins, after this pace.
+    pub(super) fn begin(&mut self, pace: Pace) {
+        self.woken = pace == Pace::Quiet;
+        self.full = false;
+        self.rest = None;
+    }
+
+    /// From a pipe of this capacity so much was moved; the last time was so long ago.
+    pub(super) fn moved(&mut self, bytes: usize, capacity: usize, ago: Duration) {
+        let filling = if self.woken { ago.min(WOKEN) } else { ago };
+        if bytes * 4 >= capacity * 3 {
+            // Full, or nearly: its app may be waiting.
+            self.full = true;
+            self.limit(Duration::ZERO);
+        } else {
+            let whole = filling.as_secs_f64() * capacity as f64 / bytes.max(1) as f64;
+            let rest = (whole * self.part).min(TICK.as_secs_f64());
+            self.limit(Duration::from_secs_f64(rest));
+        }
+    }
+
+    /// Something is left on purpose.
+    pub(super) fn deferred(&mut self) {
+        self.limit(TICK);
+    }
+
+    fn limit(&mut self, rest: Duration) {
+        self.rest = Some(self.rest.map_or(rest, |other| other.min(rest)));
+    }
+
+    /// The round is over.
+    pub(super) fn pace(&mut self) -> Pace {
+        self.part = if self.full {
+            (self.part / 2.0).max(LEAST)
+        } else {
+            (self.part * 1.02).min(MOST)
+        };
+        match self.rest {
+            None => Pace::Quiet,
+            Some(rest) if rest < SHORTEST => Pace::Rest(Duration::ZERO),
+            Some(rest) => Pace::Rest(rest),
         }
     }
 }
@@ -76,18 +131,61 @@ impl Backoff {
 mod tests {
     use super::*;
 
+    const PIPE: usize = 256 << 10;
+
+    fn pace(before: Pace, turns: &[(usize, Duration)]) -> Pace {
+        let mut pacer = Pacer::new();
+        pacer.begin(before);
+        for (bytes, ago) in turns {
+            pacer.moved(*bytes, PIPE, *ago);
+        }
+        pacer.pace()
+    }
+
     #[test]
     fn a_round_sets_the_rest_that_follows() {
-        assert_eq!(Pace::after(0, 0).rest(), None);
-        assert_eq!(Pace::after(1, 1).rest(), Some(Duration::from_millis(20)));
+        let resting = Pace::Rest(TICK);
+        let ms = Duration::from_millis;
+        assert_eq!(pace(resting, &[]), Pace::Quiet);
+        // A few lines, whether they woke the thread or not.
+        assert_eq!(pace(Pace::Quiet, &[(100, ms(5000))]), Pace::Rest(TICK));
+        assert_eq!(pace(resting, &[(4096, ms(20))]), Pace::Rest(TICK));
+        // A full pipe: no rest, whatever the others say.
+        let full = (PIPE, ms(20));
         assert_eq!(
-            Pace::after(BUSY * 9, BUSY).rest(),
-            Some(Duration::from_millis(20))
+            pace(resting, &[(100, ms(20)), full]),
+            Pace::Rest(Duration::ZERO)
         );
+        // 64 KiB in 2 ms: 8 ms to fill, half of that.
+        assert_eq!(pace(resting, &[(64 << 10, ms(2))]), Pace::Rest(ms(4)));
+        // The beginning of a burst after a long silence.
         assert_eq!(
-            Pace::after(BUSY + 1, BUSY + 1).rest(),
-            Some(Duration::from_micros(200))
+            pace(Pace::Quiet, &[(64 << 10, ms(60_000))]),
+            Pace::Rest(ms(2))
         );
+        // As fast as it can: no time to rest.
+        let fast = (32 << 10, Duration::from_micros(20));
+        assert_eq!(pace(resting, &[fast]), Pace::Rest(Duration::ZERO));
+    }
+
+    #[test]
+    fn pipes_that_are_found_full_are_looked_at_more_often() {
+        let mut pacer = Pacer::new();
+        let mut round = |bytes: usize| {
+            pacer.begin(Pace::Rest(TICK));
+            pacer.moved(bytes, PIPE, Duration::from_millis(2));
+            pacer.pace()
+        };
+        let ms = |n: f64| Pace::Rest(Duration::from_secs_f64(n / 1000.0));
+        assert_eq!(round(64 << 10), ms(4.0));
+        assert_eq!(round(PIPE), ms(0.0));
+        assert_eq!(round(64 << 10), ms(2.0));
+        (0..9).for_each(|_| assert_eq!(round(PIPE), ms(0.0)));
+        assert_eq!(round(64 << 10), ms(0.25));
+        for _ in 0..500 {
+            round(64 << 10);
+        }
+        assert_eq!(round(64 << 10), ms(4.0));
     }
 
     #[test]

@@ -5,16 +5,16 @@
 //! before they are out. In both cases a run that ends is not made to wait: its pipe is kept, and
 //! its bytes come before those of the next.
 
-use std::os::fd::AsFd;
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::Event;
 use super::lane::{Lane, State, Stuck};
 use super::pacing::Backoff;
-use super::stage::discard_pipe;
-use super::worker::Worker;
-use crate::StreamId;
+use super::worker::{PAY_EVERY, Worker};
+use crate::{Losses, Step, StreamId};
 
 /// How many pipes of one stream are kept; each holds a pipe's worth of bytes.
 const KEPT: usize = 64;
@@ -26,7 +26,10 @@ impl Worker {
             return;
         };
         let error = self.explain(&id, &stuck);
-        self.tell(&id, error);
+        self.tell_trouble(&id, error);
+        if let (Stuck::Log(error), Some(lane)) = (&stuck, self.lanes.get_mut(&id)) {
+            lane.why = error.to_string();
+        }
         // Whatever the reason: with bytes in the staging pipe nothing else may move.
         if !self.way.stage.is_empty() {
             self.blocked = Some(Backoff::new(now));
@@ -39,11 +42,16 @@ impl Worker {
     }
 
     fn explain(&self, id: &StreamId, stuck: &Stuck) -> String {
+        let live = || {
+            self.lanes
+                .get(id)
+                .map_or(PathBuf::new(), |lane| lane.log.live().to_owned())
+        };
         match stuck {
-            Stuck::Log(error) => error.to_string(),
+            Stuck::Log(error) => format!("{error}; its output waits until that can be done"),
             Stuck::Stage(error) => format!(
-                "cannot write to {}: {error}; nothing is lost, but all output waits until it can",
-                self.way.folder.path(id).display()
+                "cannot write to {}: {error}; nothing is lost, but all output to this filesystem waits until it can",
+                live().display()
             ),
             Stuck::Pipe(errno) => format!("cannot read the output of {id}: {errno}"),
             Stuck::Watch(errno) => format!("cannot wait for the output of {id}: {errno}"),
@@ -71,8 +79,11 @@ impl Worker {
         if self.blocked.is_some_and(|backoff| backoff.is_due(now)) {
             self.unblock(now);
         }
-        if self.blocked.is_some() || self.troubled.is_empty() {
+        if self.blocked.is_some() {
             return;
+        }
+        if !self.owing.is_empty() && self.pay_at <= now {
+            self.pay(now);
         }
         let lanes = self.troubled.iter().filter(|id| {
             let trouble = self.lanes.get(*id).and_then(|lane| lane.trouble);
@@ -83,38 +94,46 @@ impl Worker {
         }
     }
 
-    /// Tries to empty the staging pipe.
-    pub(super) fn unblock(&mut self, now: Instant) {
-        let owner = self.way.stage.owner().cloned();
-        let emptied = match &owner {
-            Some(id) => {
-                let new = || Lane::new(Arc::clone(id));
-                let lane = self.lanes.entry(Arc::clone(id)).or_insert_with(new);
-                match lane.unblock(&mut self.way, now) {
-                    // Waiting for a person to repair one log would hold up everybody's.
-                    Err(Stuck::Log(error)) if error.is_about_this_log() => {
-                        self.tell(id, error.to_string());
-                        self.discard_stage(Some(id))
-                    }
-                    other => other,
+    /// Takes note if the log of this pipe owes a marker.
+    pub(super) fn note_debt(&mut self, key: u64, now: Instant) {
+        let Some(id) = self.keys.get(&key) else {
+            return;
+        };
+        if self.lanes.get(id).is_some_and(Lane::owes) && self.owing.insert(Arc::clone(id)) {
+            self.pay_at = now + PAY_EVERY;
+        }
+    }
+
+    /// Writes the markers that are owed, where there is room by now.
+    fn pay(&mut self, now: Instant) {
+        for id in self.owing.clone() {
+            if let Some(lane) = self.lanes.get_mut(&id) {
+                lane.settle_debt(&mut self.way, now);
+                if lane.owes() {
+                    continue;
                 }
             }
-            None => self.discard_stage(None),
-        };
-        if let Err(stuck) = emptied {
-            if let Some(id) = &owner {
-                self.tell(id, self.explain(id, &stuck));
+            self.owing.remove(&id);
+            self.settle(&id);
+        }
+        self.pay_at = now + PAY_EVERY;
+    }
+
+    /// Tries to empty the staging pipe, and those that are left of the process before.
+    pub(super) fn unblock(&mut self, now: Instant) {
+        loop {
+            if !self.empty_stage(now) {
+                if let Some(backoff) = &mut self.blocked {
+                    backoff.failed_again(now);
+                }
+                return;
             }
-            if let Some(backoff) = &mut self.blocked {
-                backoff.failed_again(now);
+            match self.left.pop() {
+                Some(next) => self.way.stage = next,
+                None => break,
             }
-            return;
         }
         self.blocked = None;
-        if let Some(id) = &owner {
-            self.recovered(id);
-            self.settle(id);
-        }
         let lanes = self
             .lanes
             .values()
@@ -124,12 +143,46 @@ impl Worker {
         }
     }
 
-    fn discard_stage(&mut self, id: Option<&Arc<StreamId>>) -> Result<(), Stuck> {
-        let bytes = self.way.stage.discard().map_err(Stuck::Stage)?;
+    /// Finishes what was begun with the staging pipe's bytes; whether it is empty now.
+    fn empty_stage(&mut self, now: Instant) -> bool {
+        let (owner, step) = self.way.stage.recover_owner();
+        if self.way.stage.is_empty() && step == Step::None {
+            return true;
+        }
+        let target = owner.as_ref().and_then(|id| (self.target_of)(id));
+        let (Some(id), Some(target)) = (owner, target) else {
+            return self.discard_stage().is_ok();
+        };
+        self.lane(target, now);
+        let Some(lane) = self.lanes.get_mut(&id) else {
+            return false;
+        };
+        // Whoever makes room on a full disk deletes files: an unlinked one only frees its space
+        // when it is closed.
+        lane.log.look_again();
+        if let Err(stuck) = lane.recover(step, &mut self.way, now) {
+            let error = self.explain(&id, &stuck);
+            self.tell_trouble(&id, error);
+            return false;
+        }
+        if self.lanes.get(&id).is_some_and(Lane::owes) {
+            self.owing.insert(Arc::clone(&id));
+            self.pay_at = now + PAY_EVERY;
+        }
+        self.recovered(&id);
+        self.settle(&id);
+        true
+    }
+
+    fn discard_stage(&mut self) -> io::Result<()> {
+        let bytes = self.way.stage.discard()?;
         if bytes > 0 {
-            (self.events)(Event::Dropped {
-                id: id.map(|id| StreamId::clone(id)),
-                bytes,
+            self.tell(Event::Dropped {
+                id: None,
+                losses: Losses {
+                    bytes,
+                    ..Losses::default()
+                },
             });
         }
         Ok(())
@@ -140,9 +193,12 @@ impl Worker {
         let Some(lane) = self.lanes.get_mut(id) else {
             return;
         };
-        if lane.admit(0, &mut self.way, now).is_err() {
+        if let Err(error) = lane.admit(0, &mut self.way, now) {
             if let Some(backoff) = &mut lane.trouble {
                 backoff.failed_again(now);
+            }
+            if lane.drop_overflow(&error, &mut self.way).is_err() {
+                self.blocked = Some(Backoff::new(now));
             }
             return;
         }
@@ -177,7 +233,7 @@ impl Worker {
             let key = lane.sources[at].key;
             match lane.drain(at, &mut self.way, now) {
                 Ok(()) => {
-                    (self.events)(Event::Released { key });
+                    self.tell(Event::Released { key });
                     self.remove(key);
                 }
                 Err(Stuck::Pipe(_)) => self.give_up(key),
@@ -223,24 +279,27 @@ impl Worker {
 
     /// Throws away what is in a pipe, counts it, and lets go of the pipe.
     pub(super) fn give_up(&mut self, key: u64) {
-        let Some(source) = self.source(key) else {
-            return;
-        };
-        // What cannot be read cannot be counted.
-        let bytes = discard_pipe(source.pipe.as_fd(), source.capacity).unwrap_or(0);
-        if bytes > 0 {
-            let id = self.keys.get(&key).map(|id| StreamId::clone(id));
-            (self.events)(Event::Dropped { id, bytes });
+        if let Some((lane, at, way)) = self.find(key)
+            && way.stage.is_empty()
+        {
+            let (told, before) = (lane.owes(), lane.losses.bytes);
+            // What cannot be read cannot be counted.
+            let _ = lane.drop_pipe(at, way);
+            let losses = lane.losses;
+            let id = Some(StreamId::clone(lane.id()));
+            if told && losses.bytes > before {
+                self.tell(Event::Dropped { id, losses });
+            }
         }
-        (self.events)(Event::Released { key });
+        self.tell(Event::Released { key });
         self.remove(key);
     }
 
-    fn tell(&mut self, id: &Arc<StreamId>, error: String) {
+    fn tell_trouble(&mut self, id: &Arc<StreamId>, error: String) {
         if let Some(lane) = self.lanes.get_mut(id)
             && !std::mem::replace(&mut lane.told, true)
         {
-            (self.events)(Event::Trouble {
+            self.tell(Event::Trouble {
                 id: StreamId::clone(id),
                 error,
             });
@@ -251,10 +310,11 @@ impl Worker {
         let held_up = self.way.stage.owner() == Some(id);
         if let Some(lane) = self.lanes.get_mut(id)
             && !held_up
+            && !lane.owes()
             && lane.trouble.is_none()
             && std::mem::replace(&mut lane.told, false)
         {
-            (self.events)(Event::Recovered {
+            self.tell(Event::Recovered {
                 id: StreamId::clone(id),
             });
         }
@@ -262,16 +322,25 @@ impl Worker {
 
     /// Closes a log that nothing is written to any more.
     pub(super) fn settle(&mut self, id: &Arc<StreamId>) {
-        let idle = self
-            .lanes
-            .get(id)
-            .is_some_and(|lane| lane.sources.is_empty());
-        if !idle || self.way.stage.owner() == Some(id) {
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return;
+        };
+        if !lane.sources.is_empty() || self.way.stage.owner() == Some(id) {
             return;
         }
-        if let Some(lane) = self.lanes.get_mut(id) {
-            lane.trouble = None;
+        lane.end_lost_line(&self.way);
+        if !lane.owes() {
+            self.close(id);
         }
+    }
+
+    pub(super) fn close(&mut self, id: &Arc<StreamId>) {
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return;
+        };
+        lane.trouble = None;
+        lane.log.close();
+        self.way.registry.remove(&lane.log.target);
         self.troubled.remove(id);
         self.recovered(id);
         self.lanes.remove(id);

@@ -1,7 +1,8 @@
-//! The pump's thread: sleeps, serves orders, moves bytes in rounds, tries again what failed.
+//! A thread of the pump: sleeps, serves orders, moves bytes in rounds, tries again what failed.
 //!
-//! Owns all lanes. Its invariant: a kept pipe exists only while its lane is in trouble or the
-//! staging pipe is blocked, so that in normal times the live pipes are all there is to look at.
+//! Owns the lanes on one filesystem. Its invariant: a kept pipe exists only while its lane is in
+//! trouble or the staging pipe is blocked, so that in normal times the live pipes are all there is
+//! to look at.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -16,9 +17,9 @@ use nix::sys::time::TimeSpec;
 use super::Event;
 use super::lane::{Hop, Lane, Source, State, Stuck, Way};
 use super::orders::{Order, Orders};
-use super::pacing::{Backoff, Pace};
-use super::stage::{capacity, is_readable};
-use crate::StreamId;
+use super::pacing::{Backoff, Pace, Pacer};
+use super::stage::{Stage, capacity, readable};
+use crate::{StreamId, Target};
 
 /// How many ready pipes are asked for at once.
 const READY: usize = 128;
@@ -26,15 +27,27 @@ const READY: usize = 128;
 /// The token of the orders' descriptor. A pipe may have the same key: both are served then.
 const WAKE: u64 = u64::MAX;
 
+/// How often a log that owes a marker is tried.
+pub(super) const PAY_EVERY: Duration = Duration::from_secs(1);
+
+/// Who knows the target of a stream.
+type TargetOf = Box<dyn Fn(&StreamId) -> Option<Target> + Send>;
+
 pub(super) struct Worker {
     orders: Arc<Orders>,
-    pub(super) events: Box<dyn Fn(Event) + Send>,
     epoll: Epoll,
     pub(super) way: Way,
+    /// Staging pipes that the process before left something in, and that come after this one.
+    pub(super) left: Vec<Stage>,
+    pub(super) target_of: TargetOf,
     pub(super) lanes: BTreeMap<Arc<StreamId>, Lane>,
     pub(super) keys: BTreeMap<u64, Arc<StreamId>>,
     /// The lanes whose log cannot be opened.
     pub(super) troubled: BTreeSet<Arc<StreamId>>,
+    /// The lanes that dropped something the log does not tell of yet, and when that is tried.
+    pub(super) owing: BTreeSet<Arc<StreamId>>,
+    pub(super) pay_at: Instant,
+    pacer: Pacer,
     /// Set while the staging pipe cannot be emptied: nothing at all moves then.
     pub(super) blocked: Option<Backoff>,
 }
@@ -42,38 +55,40 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(
         way: Way,
+        left: Vec<Stage>,
         orders: Arc<Orders>,
-        events: Box<dyn Fn(Event) + Send>,
+        target_of: impl Fn(&StreamId) -> Option<Target> + Send + 'static,
     ) -> nix::Result<Worker> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&*orders, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
         Ok(Worker {
             orders,
-            events,
             epoll,
             way,
+            left,
+            target_of: Box::new(target_of),
             lanes: BTreeMap::new(),
             keys: BTreeMap::new(),
             troubled: BTreeSet::new(),
+            owing: BTreeSet::new(),
+            pay_at: Instant::now(),
+            pacer: Pacer::new(),
             blocked: None,
         })
     }
 
     pub(super) fn run(mut self) {
-        self.way.stage.look();
-        if !self.way.stage.is_empty() {
-            let now = Instant::now();
-            self.blocked = Some(Backoff::new(now));
-            self.unblock(now);
-        }
+        let now = Instant::now();
+        self.blocked = Some(Backoff::new(now));
+        self.unblock(now);
         let mut ready = vec![EpollEvent::empty(); READY];
         let mut pace = Pace::Quiet;
         loop {
             let now = Instant::now();
-            match (&self.blocked, pace.rest()) {
+            match (&self.blocked, pace) {
                 (Some(backoff), _) => self.rest(backoff.wait(now)),
-                (None, Some(pause)) => self.rest(pause),
-                (None, None) => {}
+                (None, Pace::Rest(pause)) if !pause.is_zero() => self.rest(pause),
+                (None, Pace::Rest(_) | Pace::Quiet) => {}
             }
             if self.serve_orders().is_break() {
                 return;
@@ -84,6 +99,10 @@ impl Worker {
                 None => self.round(pace, &mut ready),
             };
         }
+    }
+
+    pub(super) fn tell(&self, event: Event) {
+        (self.way.tell)(event);
     }
 
     /// Sleeps, but not through an order.
@@ -101,28 +120,59 @@ impl Worker {
             match order {
                 Order::Attach {
                     key,
-                    id,
+                    target,
                     pipe,
                     fresh,
-                } => self.attach(key, id, pipe, fresh, now),
+                } => self.attach(key, target, pipe, fresh, now),
                 Order::Finish { key } => self.finish(key, now),
                 Order::Forget { app } => self.forget(&app, now),
-                Order::Empty { ids, done } => {
-                    done(ids.iter().try_for_each(|id| self.way.folder.empty(id)));
+                Order::SetRules { app, rules } => {
+                    for lane in self.lanes.values_mut().filter(|lane| lane.id().app == app) {
+                        lane.log.target.rules = Arc::clone(&rules);
+                        self.way.registry.add(&lane.log.target);
+                        lane.log.look_again();
+                    }
                 }
-                Order::Stop => return ControlFlow::Break(()),
+                Order::SetTotal { total } => self.way.janitor.set_total(total),
+                Order::Empty { targets, done } => {
+                    done(targets.into_iter().try_for_each(|t| self.empty(t, now)));
+                }
+                Order::Reopen { done } => {
+                    for lane in self.lanes.values_mut() {
+                        lane.log.look_again();
+                    }
+                    done(Ok(()));
+                }
+                Order::Sync { ids, done } => {
+                    for id in &ids {
+                        if let Some(lane) = self.lanes.get_mut(id) {
+                            lane.log.sync();
+                        }
+                    }
+                    done(Ok(()));
+                }
+                Order::Stop => {
+                    self.sync_all();
+                    return ControlFlow::Break(());
+                }
             }
         }
         ControlFlow::Continue(())
+    }
+
+    fn sync_all(&mut self) {
+        for lane in self.lanes.values_mut() {
+            lane.log.sync();
+        }
     }
 
     /// Waits for something to read if the pace allows it, and gives every ready pipe its turn.
     fn round(&mut self, pace: Pace, ready: &mut [EpollEvent]) -> Pace {
         let mut timeout = match pace {
             Pace::Quiet => self.until_next_try(),
-            Pace::Gather | Pace::Busy => EpollTimeout::ZERO,
+            Pace::Rest(_) => EpollTimeout::ZERO,
         };
-        let (mut sum, mut most) = (0, 0);
+        self.pacer.begin(pace);
         // As often as it takes for each to have a turn: those that were given out come last.
         for _ in 0..=self.keys.len() / ready.len() {
             // An error is an interruption; the loop asks again.
@@ -132,16 +182,18 @@ impl Worker {
                 if event.data() == WAKE {
                     self.orders.hush();
                 }
-                let moved = self.turn(event.data(), now);
-                sum += moved;
-                most = most.max(moved);
+                self.turn(event.data(), now);
             }
             if count < ready.len() {
                 break;
             }
             timeout = EpollTimeout::ZERO;
         }
-        Pace::after(sum, most)
+        let next = self.pacer.pace();
+        if next == Pace::Quiet && pace != Pace::Quiet {
+            self.sync_all();
+        }
+        next
     }
 
     fn until_next_try(&self) -> EpollTimeout {
@@ -150,7 +202,8 @@ impl Worker {
             .troubled
             .iter()
             .filter_map(|id| self.lanes.get(id)?.trouble.as_ref());
-        match backoffs.map(|b| b.wait(now)).min() {
+        let paying = (!self.owing.is_empty()).then(|| self.pay_at.saturating_duration_since(now));
+        match backoffs.map(|b| b.wait(now)).chain(paying).min() {
             // Rounded up, or the last millisecond would be spent spinning.
             Some(wait) => EpollTimeout::try_from(wait + Duration::from_millis(1))
                 .unwrap_or(EpollTimeout::ZERO),
@@ -158,37 +211,44 @@ impl Worker {
         }
     }
 
-    fn turn(&mut self, key: u64, now: Instant) -> usize {
+    fn turn(&mut self, key: u64, now: Instant) {
         // What went wrong earlier in this round holds for the rest of it.
         if self.blocked.is_some() || self.state(key) != Some(State::Watched) {
-            return 0;
+            return;
         }
         let Some((lane, at, way)) = self.find(key) else {
-            return 0;
+            return;
         };
         match lane.turn(at, way, now) {
-            Ok(Hop::Moved(bytes)) => return bytes,
+            Ok(Hop::Moved(bytes)) => {
+                let source = &mut lane.sources[at];
+                let ago = now.saturating_duration_since(source.moved_at);
+                source.moved_at = now;
+                let capacity = source.capacity;
+                self.pacer.moved(bytes, capacity, ago);
+            }
             Ok(Hop::Empty) => {}
+            Ok(Hop::Deferred) => self.pacer.deferred(),
             Ok(Hop::Ended) => {
                 self.set_state(key, State::Ended);
-                (self.events)(Event::Ended { key });
+                self.tell(Event::Ended { key });
             }
             Err(stuck) => self.stuck(key, stuck, now),
         }
-        0
+        self.note_debt(key, now);
     }
 
-    fn attach(&mut self, key: u64, id: StreamId, pipe: OwnedFd, fresh: bool, now: Instant) {
+    fn attach(&mut self, key: u64, target: Target, pipe: OwnedFd, fresh: bool, now: Instant) {
         if self.keys.contains_key(&key) {
             // The pipe that is there stays: a second one under its key could never be named.
             return;
         }
-        let id = Arc::new(id);
         let capacity = capacity(&pipe);
-        let lane = self
-            .lanes
-            .entry(Arc::clone(&id))
-            .or_insert_with(|| Lane::new(Arc::clone(&id)));
+        let begun_at = match fresh {
+            true => None,
+            false => self.way.stage.ledger().begun_at(key),
+        };
+        let lane = self.lane(target, now);
         let id = Arc::clone(lane.id());
         lane.sources.push_back(Source {
             key,
@@ -196,14 +256,17 @@ impl Worker {
             fresh,
             capacity: capacity.unwrap_or(0),
             state: State::Waiting,
+            begun_at,
+            moved_at: now,
         });
-        self.keys.insert(key, id);
+        self.keys.insert(key, Arc::clone(&id));
         if let Err(errno) = capacity {
             return self.stuck(key, Stuck::Pipe(errno), now);
         }
-        if lane.trouble.is_some() {
+        self.note_debt(key, now);
+        let Some(lane) = self.lanes.get_mut(&id).filter(|l| l.trouble.is_none()) else {
             return;
-        }
+        };
         // At once, so that the file is there for those who want to follow it, and a half line
         // of the run before is ended however long this one says nothing. But never into the
         // line that another pipe is writing.
@@ -216,21 +279,45 @@ impl Worker {
         self.watch(key, now);
     }
 
+    /// The lane of a stream, which goes where `target` says from now on.
+    pub(super) fn lane(&mut self, target: Target, now: Instant) -> &mut Lane {
+        let id = Arc::new(target.id.clone());
+        self.way.registry.add(&target);
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.log.set_target(target, &self.way);
+        } else {
+            let lane = Lane::new(target, &self.way, now);
+            self.lanes.insert(Arc::clone(&id), lane);
+        }
+        match self.lanes.get_mut(&id) {
+            Some(lane) => lane,
+            None => unreachable!("just put there"),
+        }
+    }
+
     fn finish(&mut self, key: u64, now: Instant) {
+        let mut tail = Vec::new();
         if self.state(key) != Some(State::Kept)
             && !self.is_held_up(key)
             && let Some((lane, at, way)) = self.find(key)
-            && let Err(stuck) = lane.drain(at, way, now)
         {
-            self.stuck(key, stuck, now);
+            match lane.drain(at, way, now) {
+                Ok(()) => {
+                    if let Some(position) = lane.sources[at].begun_at {
+                        tail = lane.log.tail_from(position, way, now);
+                    }
+                }
+                Err(stuck) => self.stuck(key, stuck, now),
+            }
         }
         let kept = self.is_held_up(key) && self.has_bytes(key);
+        self.note_debt(key, now);
         if kept {
             self.set_state(key, State::Kept);
         } else {
             self.remove(key);
         }
-        (self.events)(Event::Finished { key, kept });
+        self.tell(Event::Finished { key, kept, tail });
         if kept {
             self.limit_kept(key);
         }
@@ -248,6 +335,34 @@ impl Worker {
                 self.give_up(key);
             }
         }
+        // Nobody is left to be told what was dropped.
+        self.owing.retain(|id| id.app != app);
+        let of_app = |id: &&Arc<StreamId>| id.app == app;
+        for id in self
+            .lanes
+            .keys()
+            .filter(of_app)
+            .cloned()
+            .collect::<Vec<_>>()
+        {
+            self.close(&id);
+        }
+    }
+
+    /// Empties the files of a stream, and begins to count its losses anew.
+    fn empty(&mut self, target: Target, now: Instant) -> Result<(), crate::LogError> {
+        let lane = self.lane(target, now);
+        let id = Arc::clone(lane.id());
+        lane.losses = Default::default();
+        let Worker { lanes, way, .. } = self;
+        let Some(lane) = lanes.get_mut(&id) else {
+            return Ok(());
+        };
+        way.stage.ledger().set_losses(&id, &lane.losses);
+        let emptied = lane.log.empty(way, now);
+        self.owing.remove(&id);
+        self.settle(&id);
+        emptied
     }
 
     pub(super) fn find(&mut self, key: u64) -> Option<(&mut Lane, usize, &mut Way)> {
@@ -268,7 +383,7 @@ impl Worker {
     fn has_bytes(&self, key: u64) -> bool {
         // A pipe that cannot be asked has nothing that could be saved.
         self.source(key)
-            .is_some_and(|source| is_readable(&source.pipe).unwrap_or(false))
+            .is_some_and(|source| readable(&source.pipe).unwrap_or(0) > 0)
     }
 
     /// Lets a pipe wake the thread.

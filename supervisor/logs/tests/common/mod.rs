@@ -1,6 +1,7 @@
 //! What the pump's tests share: a log folder, a staging pipe, and a pump on them that can be
 //! replaced by another one as a killed engine is.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -10,33 +11,79 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
-use supervisor_logs::{Event, Folder, Pump, Staging, Stream, StreamId};
+use supervisor_logs::{
+    Event, Folder, Ledger, Losses, OnFull, Pump, Rules, Step, Stream, StreamId, Target,
+};
 use tempfile::TempDir;
 
 /// How long a condition may take to come true.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The staging record in plain memory, with the `begun` keys in the order they came.
+/// The ledger in plain memory, with the `begun` keys in the order they came.
 #[derive(Clone, Default)]
-pub struct Record(Arc<Mutex<(Option<StreamId>, Vec<u64>)>>);
+pub struct Record(Arc<Mutex<Notes>>);
+
+#[derive(Default)]
+struct Notes {
+    owner: Option<StreamId>,
+    step: Step,
+    begun: Vec<(u64, u64)>,
+    losses: BTreeMap<StreamId, Losses>,
+    /// Staging pipes made by the pump, as the keeper holds them.
+    stages: Vec<(u32, OwnedFd, OwnedFd)>,
+}
 
 impl Record {
     pub fn begun_keys(&self) -> Vec<u64> {
-        self.0.lock().unwrap().1.clone()
+        let notes = self.0.lock().unwrap();
+        notes.begun.iter().map(|(key, _)| *key).collect()
+    }
+
+    pub fn own(&self, owner: &StreamId) {
+        self.0.lock().unwrap().owner = Some(owner.clone());
     }
 }
 
-impl Staging for Record {
-    fn owner(&self) -> Option<StreamId> {
-        self.0.lock().unwrap().0.clone()
+impl Ledger for Record {
+    fn hold_stage(&self, stage: u32, read: &OwnedFd, write: &OwnedFd) {
+        let ends = (read.try_clone().unwrap(), write.try_clone().unwrap());
+        self.0.lock().unwrap().stages.push((stage, ends.0, ends.1));
     }
 
-    fn set_owner(&mut self, owner: &StreamId) {
-        self.0.lock().unwrap().0 = Some(owner.clone());
+    fn owner(&self, _: u32) -> Option<StreamId> {
+        self.0.lock().unwrap().owner.clone()
     }
 
-    fn begun(&mut self, key: u64) {
-        self.0.lock().unwrap().1.push(key);
+    fn set_owner(&self, _: u32, owner: &StreamId) {
+        self.own(owner);
+    }
+
+    fn step(&self, _: u32) -> Step {
+        self.0.lock().unwrap().step
+    }
+
+    fn set_step(&self, _: u32, step: &Step) {
+        self.0.lock().unwrap().step = *step;
+    }
+
+    fn begun(&self, key: u64, position: u64) {
+        self.0.lock().unwrap().begun.push((key, position));
+    }
+
+    fn begun_at(&self, key: u64) -> Option<u64> {
+        let notes = self.0.lock().unwrap();
+        let found = notes.begun.iter().find(|(other, _)| *other == key);
+        found.map(|(_, position)| *position)
+    }
+
+    fn losses(&self, id: &StreamId) -> Losses {
+        let notes = self.0.lock().unwrap();
+        notes.losses.get(id).copied().unwrap_or_default()
+    }
+
+    fn set_losses(&self, id: &StreamId, losses: &Losses) {
+        let mut notes = self.0.lock().unwrap();
+        notes.losses.insert(id.clone(), *losses);
     }
 }
 
@@ -44,6 +91,8 @@ pub struct Rig {
     pub dir: TempDir,
     pub folder: Folder,
     pub record: Record,
+    /// What holds for every stream.
+    pub rules: Arc<Rules>,
     pub staging_read: OwnedFd,
     pub staging_write: OwnedFd,
     pub events: Receiver<Event>,
@@ -56,9 +105,21 @@ impl Rig {
         Rig::over(tempfile::tempdir().unwrap())
     }
 
-    /// With the logs in `dir/logs`.
+    /// With the logs in `dir/logs`, and nothing dropped.
     pub fn over(dir: TempDir) -> Rig {
+        Rig::with(
+            dir,
+            Rules {
+                on_full: OnFull::Block,
+                ..Rules::default()
+            },
+        )
+    }
+
+    /// With these rules for every stream.
+    pub fn with(dir: TempDir, rules: Rules) -> Rig {
         let mut rig = Rig::stopped(dir);
+        rig.rules = Arc::new(rules);
         rig.start();
         rig
     }
@@ -72,6 +133,10 @@ impl Rig {
             dir,
             folder,
             record: Record::default(),
+            rules: Arc::new(Rules {
+                on_full: OnFull::Block,
+                ..Rules::default()
+            }),
             staging_read,
             staging_write,
             events,
@@ -81,18 +146,28 @@ impl Rig {
     }
 
     pub fn start(&mut self) {
-        let told = self.told.clone();
-        let pump = Pump::start(
-            self.folder.clone(),
+        let told = Mutex::new(self.told.clone());
+        let rules = Arc::clone(&self.rules);
+        let ends = (
             self.staging_read.try_clone().unwrap(),
             self.staging_write.try_clone().unwrap(),
-            Box::new(self.record.clone()),
+        );
+        let pump = Pump::start(
+            self.folder.clone(),
+            Arc::new(self.record.clone()),
+            vec![(0, ends.0, ends.1)],
+            move |id| Some(target(id, &rules)),
             move |event| {
                 // The test may be over before the pump is.
-                let _ = told.send(event);
+                let _ = told.lock().unwrap().send(event);
             },
         );
         self.pump = Some(pump.unwrap());
+    }
+
+    pub fn attach(&self, key: u64, id: &StreamId, pipe: OwnedFd, fresh: bool) {
+        self.pump()
+            .attach(key, target(id, &self.rules), pipe, fresh);
     }
 
     pub fn stop(&mut self) {
@@ -106,7 +181,7 @@ impl Rig {
     /// Attaches a new pipe and gives the app's end of it.
     pub fn run(&self, key: u64, id: &StreamId) -> File {
         let (read, write) = pipe();
-        self.pump().attach(key, id.clone(), read, true);
+        self.attach(key, id, read, true);
         write
     }
 
@@ -119,22 +194,26 @@ impl Rig {
     pub fn finished(&self, key: u64) -> bool {
         loop {
             match self.next_event() {
-                Event::Finished { key: told, kept } if told == key => return kept,
+                Event::Finished {
+                    key: told, kept, ..
+                } if told == key => return kept,
                 Event::Finished { .. }
                 | Event::Ended { .. }
                 | Event::Released { .. }
                 | Event::Trouble { .. }
                 | Event::Recovered { .. }
+                | Event::Notice { .. }
                 | Event::Dropped { .. } => {}
             }
         }
     }
 
-    /// The next one but for [`Event::Ended`], which comes whenever an app's last writer goes.
+    /// The next one but for [`Event::Ended`], which comes whenever an app's last writer goes, and for
+    /// [`Event::Notice`], which comes with full disks.
     pub fn next_event(&self) -> Event {
         loop {
             match self.any_event() {
-                Event::Ended { .. } => {}
+                Event::Ended { .. } | Event::Notice { .. } => {}
                 event => return event,
             }
         }
@@ -186,5 +265,13 @@ pub fn wait_until(mut condition: impl FnMut() -> bool) {
     while !condition() {
         assert!(Instant::now() < deadline, "the condition did not come true");
         std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+pub fn target(id: &StreamId, rules: &Arc<Rules>) -> Target {
+    Target {
+        id: id.clone(),
+        path: None,
+        rules: Arc::clone(rules),
     }
 }

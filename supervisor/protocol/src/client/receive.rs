@@ -87,7 +87,7 @@ impl Receiver {
 /// How many descriptors come with a reply.
 fn expected(reply: &Reply) -> usize {
     match reply {
-        Reply::Logs(logs) => usize::from(logs.inotify) + logs.files.len(),
+        Reply::Logs(logs) => logs.descriptors(),
         Reply::Services(_)
         | Reply::Details(_)
         | Reply::Plan(_)

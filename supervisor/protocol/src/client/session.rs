@@ -202,6 +202,7 @@ fn answers_at_once(request: &Request) -> bool {
         Request::Status { .. }
         | Request::Show { .. }
         | Request::Logs { .. }
+        | Request::ReopenLogs
         | Request::DaemonStatus => true,
         Request::Up { .. }
         | Request::Add { .. }

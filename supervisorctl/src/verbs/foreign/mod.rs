@@ -5,6 +5,7 @@
 //! at only where the words are otherwise wrong, so that it costs nothing before.
 
 mod options;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -23,6 +24,8 @@ use crate::errors::{CliError, Exit};
 enum Answer {
     /// These words of ours do it, with whatever follows.
     Is(&'static [&'static str]),
+    /// `logs` does it, once what follows is put in our words.
+    Tail,
     /// There is nothing to do, for this reason.
     Nothing(&'static str),
     /// It is not done, or not by one word: what to type, or why not.
@@ -73,14 +76,16 @@ fn word_instead(error: &clap::Error, words: &[OsString], word: &str) -> Instead 
         .iter()
         .find_map(|(names, answer)| names.contains(&word).then_some(*answer));
     let refused = |message: String| CliError::new(Exit::Usage, message);
+    let at = words.iter().position(|w| w == word).unwrap_or(words.len());
+    let (before, after) = words.split_at(at);
+    let after = after.get(1..).unwrap_or_default();
+    let with = |ours: Vec<OsString>| Instead::Words([before, &ours].concat());
     match known {
         Some(Answer::Is(ours)) => {
-            let at = words.iter().position(|w| w == word).unwrap_or(words.len());
-            let (before, after) = words.split_at(at);
             let ours = ours.iter().map(OsString::from);
-            let after = after.iter().skip(1).cloned();
-            Instead::Words(before.iter().cloned().chain(ours).chain(after).collect())
+            with(ours.chain(after.iter().cloned()).collect())
         }
+        Some(Answer::Tail) => with(tail::as_logs(after)),
         Some(Answer::Nothing(why)) => Instead::Nothing(why),
         Some(Answer::Say(what)) => {
             Instead::Refused(refused(format!("`{word}` is not a verb here: {what}")))

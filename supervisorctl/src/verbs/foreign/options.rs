@@ -99,18 +99,15 @@ pub const REFUSED: &[(&[&str], &str)] = &[
         &["-m", "--mini-list"],
         "the table fits itself to the terminal; `supervisorctl status --json` is for scripts",
     ),
-    // PM2's `logs`, and ours of a later version.
+    // PM2's `logs`.
     (
-        &["--timestamp", "--timestamps", "--since", "--until"],
-        "the times of lines come with a later version; until then an app started with --time writes them, \
-         or the app itself",
-    ),
-    (
-        &["--highlight", "--grep"],
-        "that comes with a later version; until then: supervisorctl logs NAME | grep --line-buffered WORD",
+        &["--highlight"],
+        "--grep WORD prints only the lines that have it; to mark it in all of them: supervisorctl logs NAME | \
+         grep --color=always --line-buffered -E 'WORD|$'",
     ),
     (
         &["--format"],
-        "lines are printed as the app wrote them; --raw leaves out the names too",
+        "lines are printed as the app wrote them; --timestamps adds their times, --json gives all their parts, \
+         --raw leaves out the names too",
     ),
 ];

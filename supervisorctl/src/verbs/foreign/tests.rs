@@ -66,7 +66,7 @@ fn every_option_is_refused_with_its_sentence() {
     let mut text = String::new();
     for (names, _) in options::REFUSED {
         assert!(names.iter().all(|name| seen.insert(*name)), "{names:?}");
-        let verb = if seen.contains("--timestamp") {
+        let verb = if seen.contains("--highlight") {
             "logs"
         } else {
             "restart"

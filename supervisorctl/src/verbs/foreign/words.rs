@@ -1,6 +1,6 @@
 //! The table of words.
 
-use super::Answer::{self, Is, Later, Nothing, Say};
+use super::Answer::{self, Is, Later, Nothing, Say, Tail};
 
 /// Names of one meaning, and the answer.
 pub const WORDS: &[(&[&str], Answer)] = &[
@@ -25,7 +25,7 @@ pub const WORDS: &[(&[&str], Answer)] = &[
     ),
     (
         &["reloadLogs", "reloadLogsSilently"],
-        Say("log files stay open and are not moved away; `supervisorctl flush NAME` empties them"),
+        Is(&["daemon", "reload-logs"]),
     ),
     (
         &["attach"],
@@ -140,6 +140,7 @@ pub const WORDS: &[(&[&str], Answer)] = &[
     (&["shutdown"], Is(&["daemon", "stop"])),
     (&["avail"], Is(&["status"])),
     (&["clear"], Is(&["flush"])),
+    (&["tail"], Tail),
     (&["version"], Is(&["daemon", "status"])),
     (
         &["fg"],

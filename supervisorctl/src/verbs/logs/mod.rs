@@ -1,48 +1,80 @@
 //! `logs`: the daemon hands over open descriptors; reading them is our own work, so that it costs
 //! the daemon nothing and goes on without it.
 
+mod ask;
+mod changes;
+mod filter;
 mod follow;
+mod history;
+mod moment;
+mod pretty;
 mod printer;
-
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::fd::OwnedFd;
+mod record;
+mod source;
 
 use clap::{Args, ValueEnum};
-use supervisor_logs::{Follower, last_lines};
-use supervisor_protocol::client::Incoming;
-use supervisor_protocol::{LogFile, Reply, Request, Stream};
+use supervisor_logs::reading::Pattern;
+use supervisor_protocol::Stream;
 
 use super::{Context, open};
 use crate::cli::AnyTargets;
 use crate::errors::{CliError, Exit};
-use crate::output::tell;
-use follow::Watched;
+use crate::output::{Style, tell};
+use crate::render::sanitize;
+use ask::Wanted;
+use filter::Filter;
+use history::Range;
 use printer::{Form, Printer};
+use record::Level;
 
-/// The most that is read of one file before what comes is followed.
-const TAIL_MAX: u64 = 16 << 20;
+/// How many lines are shown where nobody says which.
+const LINES: usize = 15;
 
 /// The last lines of the logs, then what comes
 #[derive(Debug, Args)]
 #[command(
-    aliases = ["log", "tail"],
+    aliases = ["log"],
     after_help = "Where more than one file is shown, each line begins with the app's name: `api | ` for \
-                  standard output, `api ! ` for standard error. Ctrl-C ends it.\n\n\
-                  Example: supervisorctl logs api -n 100 --no-follow"
+                  standard output, `api ! ` for standard error. Lines of several files are in the order of \
+                  their times, which are known to 20 ms. Ctrl-C ends it.\n\n\
+                  A line that is a JSON object of pino, bunyan, winston or the like (`level` with `msg`, \
+                  `message` or `time`) is shown as time, level, message and the rest where there is colour, \
+                  without `pid`, `hostname` and `v` where the level is a number; elsewhere, with --raw and \
+                  with --no-pretty as it is. For --level, a line without a level counts as info on standard \
+                  output and as error on standard error, and a line that begins with a blank belongs to the \
+                  one before.\n\n\
+                  TIME is one of: 10m, 1h30m, \"2h ago\", 10:00 (the last time it was), today, yesterday, \
+                  \"yesterday 18:00\", 2026-11-22, \"2026-11-22 10:00\", 2026-11-22T10:00:00Z.\n\n\
+                  Examples: supervisorctl logs api -n 100 --no-follow\n          \
+                  supervisorctl logs --since 1h --grep 'time(d )?out' -i --timestamps"
 )]
 pub struct Logs {
     #[command(flatten)]
     of: AnyTargets,
-    /// How many of the last lines of each file
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 15)]
-    lines: usize,
+    /// How many of the last lines of each file (15; all with --since or --until)
+    #[arg(short = 'n', long, value_name = "N")]
+    lines: Option<usize>,
     /// End after the last lines
     #[arg(long, visible_alias = "nostream")]
     no_follow: bool,
     /// What is done anyway, as `tail` wants it told
-    #[arg(short, long, hide = true, conflicts_with = "no_follow")]
+    #[arg(short, long, hide = true, conflicts_with_all = ["no_follow", "until"])]
     follow: bool,
+    /// Lines that arrived at or after this
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
+    since: Option<i64>,
+    /// Lines that arrived at or before this; nothing is followed
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
+    until: Option<i64>,
+    /// Only lines in which this regular expression is found
+    #[arg(long, value_name = "REGEX")]
+    grep: Option<String>,
+    /// Capital and small letters are the same to --grep
+    #[arg(short, long, requires = "grep")]
+    ignore_case: bool,
+    /// Only lines of this level or above
+    #[arg(long)]
+    level: Option<Level>,
     /// Only standard output or only standard error
     #[arg(long)]
     stream: Option<Only>,
@@ -52,12 +84,21 @@ pub struct Logs {
     /// Only standard error (PM2's)
     #[arg(long, hide = true, conflicts_with_all = ["stream", "out"])]
     err: bool,
-    /// The bytes as they are: no names, and nothing is made harmless for the terminal
+    /// The local time at which each line arrived before it
+    #[arg(short, long, alias = "timestamp")]
+    timestamps: bool,
+    /// JSON lines of loggers as they are, in colour, too
     #[arg(long)]
+    no_pretty: bool,
+    /// The bytes as they are: no names, and nothing is made harmless for the terminal
+    #[arg(long, conflicts_with = "timestamps")]
     raw: bool,
-    /// Each line as a JSON object with `name`, `instance`, `stream` and `line`
+    /// Each line as a JSON object with `time`, `app`, `instance`, `stream` and `line`
     #[arg(long, conflicts_with = "raw")]
     json: bool,
+    /// Print where the files are that are written now, and no lines
+    #[arg(long, conflicts_with_all = ["json", "raw"])]
+    path: bool,
 }
 
 /// One of an app's output streams.
@@ -69,163 +110,92 @@ enum Only {
     Err,
 }
 
-/// One frame of the answer: some files and what tells of changes in them.
-struct Group {
-    inotify: Option<OwnedFd>,
-    files: Vec<(LogFile, File)>,
-}
-
 impl Logs {
     /// Prints the last lines, then (unless told otherwise) what comes.
     pub fn run(&self, context: &mut Context) -> Result<Exit, CliError> {
-        let mut groups = self.ask(context)?;
-        for group in &mut groups {
-            group.files.retain(|(file, _)| self.wants(file.stream));
-        }
-        groups.retain(|group| !group.files.is_empty());
-        if groups.is_empty() {
-            if !self.json {
-                context.out.text("there are no logs yet\n")?;
-            }
-            return Ok(Exit::Done);
-        }
-        let form = match (self.raw, self.json) {
-            (true, _) => Form::Raw,
-            (false, true) => Form::Json,
-            (false, false) => Form::Labelled(labels(&groups)),
+        let mut filter = Filter::new(self.level, self.pattern()?);
+        let range = self.range()?;
+        let wanted = Wanted {
+            targets: self.of.targets.clone(),
+            only: self.only(),
+            follow: !(self.no_follow || self.path || self.until.is_some()),
         };
-        let files = groups.iter().flat_map(|group| &group.files);
-        let files: Vec<_> = files.map(|(file, _)| file.clone()).collect();
-        let mut printer = Printer::new(&mut context.out, form, &files);
-        let mut watched = Vec::new();
-        let mut number = 0;
-        for group in groups {
-            let mut followers = Vec::new();
-            for (file, descriptor) in group.files {
-                let offset = self.print_tail(&mut printer, number, &file, &descriptor)?;
-                let follower = Follower::new(descriptor, offset);
-                followers.push(follow::Followed {
-                    follower,
-                    number,
-                    watch: file.watch,
-                });
-                number += 1;
-            }
-            watched.push(Watched {
-                inotify: group.inotify.map(File::from),
-                files: followers,
+        let mut session = open(context)?;
+        if self.path {
+            return paths(context, &wanted.ask(&mut session, 0)?);
+        }
+        let (answer, plan) = history::look(&wanted, &mut session, &range, &filter)?;
+        drop(session);
+        let style = context.out.style;
+        let mut printer = Printer::new(&mut context.out, self.form(style));
+        if answer.known.is_empty() && !self.json {
+            tell(if wanted.follow {
+                "there are no logs yet; what comes is shown\n"
+            } else {
+                "there are no logs yet\n"
             });
         }
-        printer.flush()?;
-        if self.no_follow {
+        printer.set_sources(&answer.sources());
+        let places = plan.print(&answer, 0, &mut filter, &mut printer)?;
+        if !wanted.follow {
+            printer.end()?;
             return Ok(Exit::Done);
         }
-        follow::run(watched, &mut printer)
+        follow::run(&context.paths, wanted, filter, answer, places, printer)
     }
 
-    /// The connection is closed when this returns: following needs none.
-    fn ask(&self, context: &Context) -> Result<Vec<Group>, CliError> {
-        let request = Request::Logs {
-            targets: self.of.targets.clone(),
-            follow: !self.no_follow,
-        };
-        let mut groups = Vec::new();
-        open(context)?.call::<CliError>(&request, |incoming| {
-            match incoming {
-                Incoming::Reply(Reply::Logs(logs), descriptors) => {
-                    groups.push(group(logs, descriptors));
-                }
-                Incoming::Reply(..) => {}
-                Incoming::Again => groups.clear(),
-            }
-            Ok(())
-        })?;
-        Ok(groups)
-    }
-
-    fn wants(&self, stream: Stream) -> bool {
-        match stream {
-            Stream::Out => self.stream != Some(Only::Err) && !self.err,
-            Stream::Err => self.stream != Some(Only::Out) && !self.out,
+    fn form(&self, style: Style) -> Form {
+        match (self.raw, self.json) {
+            (true, _) => Form::Raw,
+            (false, true) => Form::Json,
+            (false, false) => Form::Text {
+                times: self.timestamps,
+                pretty: style == Style::Coloured && !self.no_pretty,
+            },
         }
     }
 
-    /// Prints the last lines; where following goes on from.
-    fn print_tail(
-        &self,
-        printer: &mut Printer<'_>,
-        number: usize,
-        file: &LogFile,
-        descriptor: &File,
-    ) -> Result<u64, CliError> {
-        let tail = last_lines(descriptor, self.lines, TAIL_MAX).map_err(|error| {
-            CliError::new(
-                Exit::Failed,
-                format!("{} cannot be read: {error}", file.path.display()),
-            )
-        })?;
-        let mut bytes = tail.bytes.as_slice();
-        let mut offset = tail.offset;
-        if !self.no_follow {
-            // A line that is still being written comes whole, from the follower.
-            bytes = &bytes[..bytes.len() - usize::try_from(tail.unfinished).unwrap_or(bytes.len())];
-            offset -= tail.unfinished;
+    fn only(&self) -> Option<Stream> {
+        match (self.stream, self.out, self.err) {
+            (Some(Only::Out), ..) | (None, true, _) => Some(Stream::Out),
+            (Some(Only::Err), ..) | (None, false, true) => Some(Stream::Err),
+            (None, false, false) => None,
         }
-        // The one that comes later counts, too.
-        let mut lines = usize::from(bytes.len() < tail.bytes.len());
-        for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-            printer.line(number, line.strip_suffix(b"\n").unwrap_or(line))?;
-            lines += 1;
-        }
-        if lines < self.lines && tail.offset > tail.bytes.len() as u64 {
-            // Where there are so many, the notice comes after them, to be seen.
-            tell(&format!(
-                "only the last {lines} lines are shown ({} MiB); all of them: {}\n",
-                TAIL_MAX >> 20,
-                file.path.display()
-            ));
-        }
-        Ok(offset)
     }
-}
 
-fn group(logs: supervisor_protocol::Logs, descriptors: Vec<OwnedFd>) -> Group {
-    let mut descriptors = descriptors.into_iter();
-    let inotify = if logs.inotify {
-        descriptors.next()
-    } else {
-        None
-    };
-    let files = logs
-        .files
-        .into_iter()
-        .zip(descriptors.map(File::from))
-        .collect();
-    Group { inotify, files }
-}
-
-/// What stands before the lines of each file: the app, with its instance where there are several.
-fn labels(groups: &[Group]) -> Vec<(String, Stream)> {
-    let files = || {
-        groups
-            .iter()
-            .flat_map(|group| &group.files)
-            .map(|(file, _)| file)
-    };
-    let mut highest: BTreeMap<&str, u32> = BTreeMap::new();
-    for file in files() {
-        let instance = highest.entry(&file.name).or_default();
-        *instance = file.instance.max(*instance);
-    }
-    let several = |name: &str| highest.get(name).is_some_and(|&instance| instance > 0);
-    files()
-        .map(|file| {
-            let label = if several(&file.name) {
-                format!("{}:{}", file.name, file.instance)
-            } else {
-                file.name.clone()
-            };
-            (label, file.stream)
+    fn range(&self) -> Result<Range, CliError> {
+        if let (Some(since), Some(until)) = (self.since, self.until)
+            && since > until
+        {
+            let message = "--since is after --until, so that no line is between them";
+            return Err(CliError::new(Exit::Usage, message));
+        }
+        let is_all = self.since.is_some() || self.until.is_some();
+        Ok(Range {
+            since: self.since,
+            until: self.until,
+            last: self.lines.or((!is_all).then_some(LINES)),
         })
-        .collect()
+    }
+
+    fn pattern(&self) -> Result<Option<Pattern>, CliError> {
+        let Some(text) = &self.grep else {
+            return Ok(None);
+        };
+        let case = if self.ignore_case { "(?i)" } else { "" };
+        let pattern = Pattern::new(&format!("{case}{text}"));
+        pattern.map(Some).map_err(|error| {
+            CliError::new(Exit::Usage, format!("--grep: {error}"))
+                .hint("what has a meaning is taken as it is after a backslash: '\\['")
+        })
+    }
+}
+
+fn paths(context: &mut Context, answer: &ask::Answer) -> Result<Exit, CliError> {
+    for known in answer.known.iter().filter(|known| known.is_live()) {
+        let path = sanitize::cell(&known.path.display().to_string());
+        context.out.bytes(format!("{path}\n").as_bytes())?;
+    }
+    context.out.flush()?;
+    Ok(Exit::Done)
 }

@@ -215,7 +215,11 @@ fn logs(options: &AppOptions, here: &Path) -> Section {
     // As with env files; "null" is no file.
     let file = |given: &String| match given.as_str() {
         "null" | "NULL" | "/dev/null" => "null".to_owned(),
-        given => below(here, given).display().to_string(),
+        given => {
+            let path = below(here, given);
+            let path = if several(options) { each(&path) } else { path };
+            path.display().to_string()
+        }
     };
     let none = options.disable_logs.then(|| "null".to_owned());
     let both = options.log.as_ref().or(options.output.as_ref());
@@ -225,6 +229,29 @@ fn logs(options: &AppOptions, here: &Path) -> Section {
     logs.flag("merge", options.log.is_some());
     logs.text("format", options.time.then(|| "timestamp".to_owned()));
     logs
+}
+
+fn several(options: &AppOptions) -> bool {
+    match options.instances {
+        Some(Instances::Max | Instances::Count(2..)) => true,
+        Some(Instances::Count(_)) | None => false,
+    }
+}
+
+/// A file for each instance, named as PM2 names them: `out.log` is `out-0.log`, `out-1.log` and so on.
+fn each(path: &Path) -> PathBuf {
+    const INSTANCE: &str = "{instance}";
+    let lossy = |part: Option<&std::ffi::OsStr>| {
+        part.map_or_else(String::new, |part| part.to_string_lossy().into_owned())
+    };
+    if path.to_string_lossy().contains(INSTANCE) {
+        return path.to_owned();
+    }
+    let stem = lossy(path.file_stem());
+    match lossy(path.extension()).as_str() {
+        "" => path.with_file_name(format!("{stem}-{INSTANCE}")),
+        end => path.with_file_name(format!("{stem}-{INSTANCE}.{end}")),
+    }
 }
 
 /// A table that only has the keys that were given.

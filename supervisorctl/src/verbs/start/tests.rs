@@ -202,6 +202,7 @@ fn every_option() {
         ],
         &["app/index.js", "-l", "/var/log/api.log", "--stdin=null"],
         &["app/index.js", "--disable-logs"],
+        &["app/index.js", "-i", "2", "-o", "logs/out.log", "-e", "err"],
         &[
             "app/index.js",
             "-x",

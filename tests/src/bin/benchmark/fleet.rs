@@ -1,13 +1,14 @@
 //! A manager that runs, with its apps. Dropping it ends both.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use supervisor_tests::{monotonic_ns, proc, programs, stamps};
+use supervisor_tests::{logfiles, monotonic_ns, proc, programs, stamps};
 
-use crate::managers::{App, Kind, Manager, Run, Stop};
+use crate::managers::{App, Kind, Manager, Run, Search, Stop};
 use crate::place::Place;
 use crate::wait::Begun;
 use crate::{Error, Outcome, wait};
@@ -203,12 +204,44 @@ impl Fleet {
         Ok(pids)
     }
 
+    /// Lets the peak of the manager's memory begin anew; gives what it has now, in bytes.
+    pub fn forget_peak(&self) -> Outcome<u64> {
+        let pids = self.managers()?;
+        pids.iter().for_each(|&pid| proc::forget_peak(pid));
+        Ok(pids
+            .into_iter()
+            .map(|pid| proc::resident_kib(pid).0 * 1024)
+            .sum())
+    }
+
+    /// The most memory that each of the manager's processes had since then, added up.
+    pub fn peak(&self) -> Outcome<u64> {
+        let pids = self.managers()?.into_iter();
+        Ok(pids.map(|pid| proc::resident_kib(pid).1 * 1024).sum())
+    }
+
+    /// A folder that its apps can write to.
+    pub fn folder(&self) -> String {
+        self.place.text("")
+    }
+
+    /// The files of its only app's output, oldest first.
+    pub fn logs(&self) -> Vec<PathBuf> {
+        logfiles::files(&self.manager.log(&self.place, &self.apps[0]))
+    }
+
+    /// The command that finds something in its only app's logs.
+    pub fn search(&self, search: Search<'_>) -> Outcome<Command> {
+        let command = self.manager.search(&self.place, &self.apps[0], &search);
+        command.ok_or_else(|| Error::Failed("has no command for it".to_owned()))
+    }
+
     /// How much of its only app's output is in files.
     pub fn logged(&self) -> u64 {
         let log = self.manager.log(&self.place, &self.apps[0]);
         let size = |path| fs::metadata(path).map_or(0, |meta| meta.len());
         let Ok(entries) = fs::read_dir(&log) else {
-            return size(log);
+            return logfiles::files(&log).into_iter().map(size).sum();
         };
         entries
             .flatten()

@@ -82,7 +82,7 @@ impl Report {
         format!(
             "Measured {day} on {}; one {kind_of_run}, medians, load {:.1} before and {:.1} after. \
              {}. \"bare\" is the machine's own limit: a loop of posix_spawn and waitpid, `true`, an \
-             app that writes to the file itself. {} marks a goal that was missed.",
+             app that writes to the file itself, a loop of splice, ripgrep. {} marks a goal that was missed.",
             self.machine,
             self.load[0],
             self.load[1],

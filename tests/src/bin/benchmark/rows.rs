@@ -42,6 +42,14 @@ pub enum Row {
     Log100,
     /// The manager's CPU for logs, 4 KiB writes.
     LogCpu,
+    /// The memory that it takes more meanwhile.
+    LogMemory,
+    /// The manager's CPU while 50 apps write 2,000 lines a second each.
+    LogLines,
+    /// All lines of a gigabyte that match.
+    LogGrep,
+    /// The lines of the last seconds, after a gigabyte.
+    LogSince,
 }
 
 /// What ours is to reach.
@@ -79,6 +87,10 @@ impl Row {
             Row::Log4k => "stdout → file, 4 KiB writes",
             Row::Log100 => "stdout → file, 100-byte writes",
             Row::LogCpu => "its CPU for logs, 4 KiB writes",
+            Row::LogMemory => "the memory it takes more meanwhile",
+            Row::LogLines => "its CPU for 100,000 lines/s of 50 apps",
+            Row::LogGrep => "a rare word in 1 GB of logs",
+            Row::LogSince => "the last lines by time, 1 GB of logs",
         }
     }
 
@@ -91,11 +103,14 @@ impl Row {
             | Row::Status1
             | Row::Status100
             | Row::Status2000
-            | Row::Up100 => "ms",
-            Row::Memory1 | Row::Memory100 | Row::Memory2000 => "MB",
+            | Row::Up100
+            | Row::LogGrep
+            | Row::LogSince => "ms",
+            Row::Memory1 | Row::Memory100 | Row::Memory2000 | Row::LogMemory => "MB",
             Row::Idle => "ms/s",
             Row::Log4k | Row::Log100 => "MB/s",
             Row::LogCpu => "s/GB",
+            Row::LogLines => "% of a core",
         }
     }
 
@@ -114,7 +129,11 @@ impl Row {
             Row::Memory2000 => Goal::AtMost(60.0),
             Row::Idle => Goal::AtMost(0.5),
             Row::Log4k | Row::Log100 => Goal::AsMuchAsBare,
-            Row::LogCpu => Goal::AtMost(0.4),
+            Row::LogCpu => Goal::TimesBare(1.5),
+            Row::LogMemory => Goal::AtMost(4.0),
+            Row::LogLines => Goal::AtMost(5.0),
+            Row::LogGrep => Goal::TimesBare(2.0),
+            Row::LogSince => Goal::AtMost(20.0),
         }
     }
 
@@ -165,7 +184,8 @@ mod tests {
         assert_eq!(
             words.join(" "),
             "respawn restart restart-command status-1 status-100 status-2000 up-100 memory-1 \
-             memory-100 memory-2000 idle log-4k log-100 log-cpu"
+             memory-100 memory-2000 idle log-4k log-100 log-cpu \
+             log-memory log-lines log-grep log-since"
         );
     }
 }

@@ -8,6 +8,13 @@
 //! testapp ignore-term                  SIGTERM and SIGINT do nothing
 //! testapp lines RATE FOLDER            numbered lines; at SIGTERM notes their count in
 //!                                      FOLDER/APP.INSTANCE.count and ends with 0
+//! testapp lines RATE FOLDER both       the same, odd numbers to stdout and even ones to stderr
+//! testapp burst COUNT FOLDER           COUNT numbered lines as fast as it can, their count noted
+//!                                      as above; then sleeps
+//! testapp burst COUNT FOLDER FILE      the same, after a line that says it is ready, when FILE is
+//!                                      there
+//! testapp long BYTES                   a line of BYTES, as fast as it can; then sleeps
+//! testapp emit FILE WIDTH              what is in FILE, WIDTH bytes at a time; ends with 0
 //! testapp tree N FILE ignore           N double-forked children in sessions of their own that
 //! testapp tree N FILE exit CODE MS     ignore every signal, their pids in FILE; then ignores
 //!                                      SIGTERM, or ends with CODE after MS
@@ -16,6 +23,8 @@
 //! testapp connect SOCKET               sends SOCKET a line and prints what comes back
 //! testapp write BYTES WIDTH            writes BYTES in lines of 100, WIDTH bytes at a time, as
 //!                                      fast as it can, then sleeps
+//! testapp splice FILE                  moves what comes on standard input to FILE with splice(2) and
+//!                                      nothing else: what moving costs at least; then sleeps
 //! testapp respawner STAMPS             keeps one `testapp sleep` running with posix_spawn and
 //!                                      waitpid and nothing else: what respawning costs at least
 //! testapp respawner STAMPS N WORD…     the same with N of `testapp WORD…`
@@ -67,7 +76,21 @@ fn run(words: &[&str]) -> c_int {
             sys::raise(Signal::from_str(signal).expect("a signal's name"));
         }
         ["ignore-term"] => sys::ignore(&[Signal::SIGTERM, Signal::SIGINT]),
-        ["lines", rate, folder] => return work::lines(number(rate), folder.as_ref()),
+        ["lines", rate, folder] => return work::lines(number(rate), folder.as_ref(), false),
+        ["lines", rate, folder, "both"] => {
+            return work::lines(number(rate), folder.as_ref(), true);
+        }
+        ["burst", count, folder] => work::burst(number(count), folder.as_ref()),
+        ["burst", count, folder, file] => {
+            work::wait_for(file.as_ref());
+            work::burst(number(count), folder.as_ref());
+        }
+        ["long", bytes] => work::long(number(bytes)),
+        ["emit", file, width] => {
+            work::stamp();
+            work::emit(file.as_ref(), number(width));
+            return 0;
+        }
         ["tree", count, file, "ignore"] => {
             sys::ignore(&[Signal::SIGTERM, Signal::SIGINT]);
             work::tree(number(count), file.as_ref());
@@ -88,6 +111,10 @@ fn run(words: &[&str]) -> c_int {
         ["write", bytes, width] => {
             work::stamp();
             work::write(number(bytes), number(width));
+            sleep();
+        }
+        ["splice", file] => {
+            work::splice(file.as_ref());
             sleep();
         }
         ["respawner", stamps] => sys::respawn_for_ever(stamps, 1, &["sleep"]),

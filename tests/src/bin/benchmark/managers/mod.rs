@@ -29,7 +29,8 @@ use crate::{Outcome, wait};
 pub enum Kind {
     /// This project's.
     Ours,
-    /// What the kernel takes for it: posix_spawn and waitpid, `true`, an app's own file.
+    /// What the kernel takes for it: posix_spawn and waitpid, `true`, an app's own file,
+    /// a loop of splice, ripgrep.
     Bare,
     /// PM2, from npm.
     Pm2,
@@ -68,6 +69,15 @@ pub enum Stop {
     Signal(Signal),
 }
 
+/// What is looked for in an app's logs.
+#[derive(Clone, Copy, Debug)]
+pub enum Search<'a> {
+    /// Lines with a word.
+    Grep(&'a str),
+    /// Lines since so long ago.
+    Since(&'a str),
+}
+
 /// What differs between managers. Every command works in the manager's own [`Place`].
 pub trait Manager {
     /// Starts it, without apps.
@@ -78,6 +88,10 @@ pub trait Manager {
     fn restart(&self, place: &Place, app: &App) -> Result<Command, &'static str>;
     /// The command that tells how all the apps are.
     fn status(&self, place: &Place, apps: &[App]) -> Command;
+    /// The command that prints what it finds in an app's logs; most have none.
+    fn search(&self, _: &Place, _: &App, _: &Search<'_>) -> Option<Command> {
+        None
+    }
     /// Ends it and its apps.
     fn stop(&self, place: &Place) -> Stop;
     /// Where an app's standard output goes: a file, or a folder of logs.

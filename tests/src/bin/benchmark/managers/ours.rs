@@ -5,7 +5,7 @@ use std::process::Command;
 
 use supervisor_tests::programs;
 
-use super::{App, Manager, Run, Stop};
+use super::{App, Manager, Run, Search, Stop};
 use crate::place::Place;
 use crate::{Outcome, wait};
 
@@ -38,15 +38,27 @@ impl Manager for Ours {
         Ok(Run::Ends(command))
     }
 
+    fn search(&self, place: &Place, app: &App, search: &Search) -> Option<Command> {
+        let mut command = ctl(place);
+        command.args(["logs", &app.name, "--no-follow"]);
+        match search {
+            Search::Grep(word) => command.args(["-n", "1000", "--grep", word]),
+            Search::Since(since) => command.args(["--since", since]),
+        };
+        Some(command)
+    }
+
     fn add(&self, place: &Place, apps: &[App]) -> Outcome<Run> {
         let stamps = place.text("stamps");
-        // Up for a second is stable, as it is for PM2 and supervisord by default.
+        // Up for a second is stable, as it is for PM2 and supervisord by default. No log is
+        // deleted, and none compressed, which the others do not do.
         let text: String = apps
             .iter()
             .map(|App { name, words }| {
                 format!(
                     "[app.{name}]\ncommand = {words:?}\nenv = {{ STAMPS = {stamps:?} }}\n\
-                     restart.stable_after = \"1s\"\n\n"
+                     restart.stable_after = \"1s\"\nlogs.keep = 1000\n\
+                     logs.max_total = \"unlimited\"\nlogs.compress = false\n\n"
                 )
             })
             .collect();

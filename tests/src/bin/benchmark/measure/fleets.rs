@@ -96,7 +96,11 @@ fn visit(
             | Row::Memory1
             | Row::Log4k
             | Row::Log100
-            | Row::LogCpu => unreachable!("{row:?} is not a row of many apps"),
+            | Row::LogCpu
+            | Row::LogMemory
+            | Row::LogLines
+            | Row::LogGrep
+            | Row::LogSince => unreachable!("{row:?} is not a row of many apps"),
         }
     }
     Ok(())

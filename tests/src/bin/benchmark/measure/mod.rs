@@ -5,6 +5,7 @@
 mod fleets;
 mod logs;
 mod one;
+mod search;
 
 use std::time::Duration;
 
@@ -54,7 +55,8 @@ pub fn all(plan: &Plan, results: &mut Results) -> Outcome<()> {
     one::run(plan, results)?;
     fleets::hundred(plan, results)?;
     fleets::thousands(plan, results)?;
-    logs::run(plan, results)
+    logs::run(plan, results)?;
+    search::run(plan, results)
 }
 
 /// Something that belongs to a manager: the manager itself, or one that runs.
