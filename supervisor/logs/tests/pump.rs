@@ -312,7 +312,10 @@ fn the_end_of_a_pipe_is_told_when_all_of_it_is_in_the_log() {
     let mut app = rig.run(7, &id);
     app.write_all(b"one\ntwo").unwrap();
     drop(app);
-    assert_eq!(rig.any_event(), Event::Ended { key: 7 });
+    let Event::Ended { key: 7, tail } = rig.any_event() else {
+        panic!("not the end")
+    };
+    assert_eq!(tail, b"one\ntwo");
     assert_eq!(rig.content(&id), b"one\ntwo");
     assert!(!rig.finish(7));
 }

@@ -5,11 +5,13 @@ mod common;
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
 use common::{Rig, out, pipe, wait_until};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use supervisor_logs::{Event, Format, Ledger, OnFull, Rules, StreamId, is_marker};
 
@@ -270,7 +272,12 @@ fn small_disk(path: &Path) {
     mount(Some("none"), path, Some("tmpfs"), MsFlags::empty(), options).unwrap();
 }
 
-/// What `of` says in `[supervisor] N lines (M bytes) dropped here`.
+fn has_bytes(pipe: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
+    poll(&mut fds, PollTimeout::ZERO).unwrap() > 0
+}
+
+/// What a marker says: `[supervisor] N lines (M bytes) dropped here`.
 fn told(line: &str) -> (u64, u64) {
     let mut numbers = line
         .split(|c: char| !c.is_ascii_digit())
@@ -320,6 +327,8 @@ fn what_is_dropped_is_what_is_missing() {
                 app.write_all(line.as_bytes()).unwrap();
                 (lines, bytes) = (lines + 1, bytes + line.len() as u64);
             }
+            // So that it is moved, or dropped, while the disk is as it is now.
+            wait_until(|| !has_bytes(&read));
         }
         drop(app);
         rig.finish(1);

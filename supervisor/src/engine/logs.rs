@@ -56,12 +56,10 @@ impl Engine {
     /// The log pump tells.
     pub(super) fn log_event(&mut self, event: Event) {
         match event {
-            Event::Ended { key } => {
+            Event::Ended { key, tail } => {
+                self.note_tail(key, tail);
                 self.finish_pipe(key);
-                // The last lines come with the answer.
-                if !self.carries_errors(key) {
-                    self.pipe_is_done(key);
-                }
+                self.pipe_is_done(key);
             }
             Event::Finished { key, kept, tail } => {
                 if !kept {
@@ -70,11 +68,7 @@ impl Engine {
                 if self.log_news.late.remove(&key).is_some() {
                     tracing::info!("the disk of a log answers again");
                 }
-                if self.carries_errors(key)
-                    && let Some(live) = self.cells.get_mut(&of_pipe_key(key).0)
-                {
-                    live.tail = tail;
-                }
+                self.note_tail(key, tail);
                 self.pipe_is_done(key);
             }
             Event::Released { key } => self.let_go_of_pipe(key),
@@ -134,11 +128,13 @@ impl Engine {
         }
     }
 
-    /// Whether standard error of a run that is there goes through this pipe.
-    fn carries_errors(&self, key: u64) -> bool {
+    /// Keeps the last lines of a run, if its standard error goes through this pipe.
+    fn note_tail(&mut self, key: u64, tail: Vec<u8>) {
         let (cell, run, stream) = of_pipe_key(key);
-        let live = self.cells.get(&cell).filter(|live| live.run == run);
-        live.is_some_and(|live| stream == 1 || live.merged)
+        let live = self.cells.get_mut(&cell).filter(|live| live.run == run);
+        if let Some(live) = live.filter(|live| stream == 1 || live.merged) {
+            live.tail = tail;
+        }
     }
 
     /// All of a pipe is in the log, or on its way there in its order.

@@ -17,7 +17,7 @@ use nix::errno::Errno;
 use super::Tell;
 use super::log::Log;
 use super::pacing::{Backoff, FEW};
-use super::stage::{CHUNK, Scratch, Stage, readable};
+use super::stage::{CHUNK, Scratch, Stage, has_ended, readable};
 use crate::{
     Family, Folder, Format, Janitor, LogError, Losses, OnFull, Registry, StreamId, Target,
 };
@@ -209,6 +209,12 @@ impl Lane {
 
     /// Moves up to `most` bytes, all the way into the file.
     fn hop(&mut self, at: usize, most: usize, way: &mut Way, now: Instant) -> Result<Hop, Stuck> {
+        let source = &self.sources[at];
+        // One that says nothing must not end the line that another is writing.
+        if self.last != Some(source.key) && readable(&source.pipe).map_err(Stuck::Pipe)? == 0 {
+            let ended = has_ended(&source.pipe).map_err(Stuck::Pipe)?;
+            return Ok(if ended { Hop::Ended } else { Hop::Empty });
+        }
         self.admit(at, way, now)?;
         let mut most = most;
         let rules = &self.log.target.rules;
@@ -308,6 +314,14 @@ impl Lane {
             }
         }
         Ok(())
+    }
+
+    /// The last lines that came from the source at `at`, as far as they are in the live file.
+    pub(super) fn tail(&mut self, at: usize, way: &Way, now: Instant) -> Vec<u8> {
+        let begun_at = self.sources[at].begun_at;
+        begun_at.map_or(Vec::new(), |position| {
+            self.log.tail_from(position, way, now)
+        })
     }
 
     /// The log cannot be opened: bytes wait in the app's pipe, and where they may be dropped, they

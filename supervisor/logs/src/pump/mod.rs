@@ -61,6 +61,8 @@ pub enum Event {
     Ended {
         /// The pipe.
         key: u64,
+        /// As in [`Event::Finished`].
+        tail: Vec<u8>,
     },
     /// The answer to [`Pump::finish`], exactly one for each.
     Finished {

@@ -230,8 +230,9 @@ impl Worker {
             Ok(Hop::Empty) => {}
             Ok(Hop::Deferred) => self.pacer.deferred(),
             Ok(Hop::Ended) => {
+                let tail = lane.tail(at, way, now);
                 self.set_state(key, State::Ended);
-                self.tell(Event::Ended { key });
+                self.tell(Event::Ended { key, tail });
             }
             Err(stuck) => self.stuck(key, stuck, now),
         }
@@ -302,11 +303,7 @@ impl Worker {
             && let Some((lane, at, way)) = self.find(key)
         {
             match lane.drain(at, way, now) {
-                Ok(()) => {
-                    if let Some(position) = lane.sources[at].begun_at {
-                        tail = lane.log.tail_from(position, way, now);
-                    }
-                }
+                Ok(()) => tail = lane.tail(at, way, now),
                 Err(stuck) => self.stuck(key, stuck, now),
             }
         }
