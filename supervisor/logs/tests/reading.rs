@@ -147,6 +147,10 @@ fn pattern() -> impl Strategy<Value = Option<Pattern>> {
     let pattern = prop::sample::select(vec![
         "b",
         "^a",
+        "^a.*aaa",
+        "^ab?aaab$",
+        "^a.*?aaa",
+        "^ab*aaa",
         "b$",
         "a[^b]*b",
         "",
@@ -179,7 +183,7 @@ proptest! {
         streams in prop::collection::vec(contents(), 1..4),
         pattern in pattern(),
         keep in any::<bool>(),
-        last in prop::option::of(0usize..60),
+        last in prop::option::of(prop_oneof![4 => 0usize..60, 1 => 0usize..200_000]),
         complete_only in any::<bool>(),
     ) {
         let query = Query {

@@ -1,256 +1,229 @@
-//! Finding where the last lines begin, from the newest to the oldest, so that only what is needed is
-//! read, whatever the logs' size.
+//! Finding the last lines, from the newest to the oldest, so that only what is needed is read,
+//! whatever the logs' size.
+//!
+//! Goes backwards in segments that begin with a line, each twice as long as the one behind it, and
+//! through each of them forwards, on all processors. What is found is kept as long as there is room
+//! for it, so that few lines among many are read once; of more it is only known where they begin.
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use memchr::memchr;
-
-use super::LONGEST;
-use super::chunk::{CHUNK, Chunk};
+use super::flow::Flow;
 use super::part::Text;
-use super::plan::{At, Bounds, Line, Plan, Start};
-use super::sieve::Sieve;
-use super::span::{Bytes, Span, in_file};
-use super::walk::{Extent, InFile, Walk, last_newline, line_from};
+use super::plan::{At, Bounds, Line, Start};
+use super::pool::Pool;
+use super::sieve::Found;
+use super::walk::{Extent, Walk};
+use super::{Harm, LONGEST};
 
-/// Where to begin, and how many of the wanted lines from there on are too many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How much is read or kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sizes {
+    /// The first segment.
+    pub first: u64,
+    /// The longest segment, if lines are not longer.
+    pub most: u64,
+    /// How many bytes of lines may be kept.
+    pub room: usize,
+}
+
+impl Sizes {
+    pub fn new(room: usize) -> Sizes {
+        Sizes {
+            // Enough lines for a screen.
+            first: LONGEST as u64,
+            // Many chunks: the processors hardly wait for each other at the end.
+            most: 16 << 20,
+            room,
+        }
+    }
+}
+
+/// The last lines of a stream.
 pub(super) struct Last {
-    pub start: Start,
+    /// The oldest first.
+    pub kept: VecDeque<Found>,
+    /// The lines after them.
+    pub flow: Flow,
+    /// How many lines at the beginning are too many.
     pub surplus: usize,
 }
 
 /// Goes backwards through a stream.
-struct Search<'s> {
-    texts: &'s [Arc<Text>],
-    sieve: &'s Sieve<'s>,
-    bounds: Bounds,
-    wanted: usize,
-    found: usize,
-    /// The beginning of the text behind, up to its first line end: it may be the rest of a line of
-    /// the text before.
-    head: Vec<Span>,
-    buffer: Vec<u8>,
-}
-
-/// Where the last `wanted` lines begin that pass the sieve within the bounds.
-pub(super) fn find(
-    texts: &[Arc<Text>],
-    bounds: Bounds,
-    sieve: &Sieve<'_>,
-    wanted: usize,
-) -> io::Result<Last> {
-    let mut search = Search {
-        texts,
-        sieve,
-        bounds,
-        wanted,
-        found: 0,
-        head: Vec::new(),
-        buffer: Vec::new(),
-    };
-    let newest = bounds
-        .until
-        .map_or(texts.len(), |until| (until.text + 1).min(texts.len()));
-    for number in (bounds.start.at.text..newest).rev() {
-        let compressed = texts[number].compressed;
-        let start = if compressed {
-            search.in_frame(number)?
-        } else {
-            search.in_file(number)?
-        };
-        if let Some(start) = start {
-            let surplus = search.found - wanted;
-            return Ok(Last { start, surplus });
-        }
-    }
-    Ok(Last {
-        start: bounds.start,
-        surplus: 0,
-    })
-}
-
-/// Where the last line end is before the end of a stream: what comes after it is not complete.
-pub(super) fn last_line_end(texts: &[Arc<Text>]) -> io::Result<At> {
-    for (text, of) in texts.iter().enumerate().rev() {
-        let end = match of.length {
-            Some(length) if !of.compressed => {
-                last_newline(&of.log, 0, length)?.map(|newline| newline + 1)
-            }
-            Some(_) | None => last_in_frame(of)?,
-        };
-        if let Some(offset) = end {
-            return Ok(At { text, offset });
-        }
-    }
-    Ok(At { text: 0, offset: 0 })
-}
-
-fn last_in_frame(text: &Arc<Text>) -> io::Result<Option<u64>> {
-    let mut walk = Walk::new(text, Extent::ALL)?;
-    let mut end = None;
-    while let Some(stretch) = walk.step(CHUNK)? {
-        if stretch.complete {
-            end = Some(stretch.span.end());
-        }
-    }
-    Ok(end)
+pub(super) struct Search<'s> {
+    pub texts: &'s [Arc<Text>],
+    pub bounds: Bounds,
+    pub wanted: usize,
+    pub sizes: Sizes,
+    /// What is between the bounds.
+    pub flow: &'s dyn Fn(Bounds) -> Flow,
 }
 
 impl Search<'_> {
-    fn in_file(&mut self, number: usize) -> io::Result<Option<Start>> {
-        let text = &self.texts[number];
-        let (low, mut end) =
-            InFile::new(text, text.length.unwrap_or(0), self.extent(number))?.range();
-        let mut size = LONGEST as u64;
-        while end > low {
-            let from = end.saturating_sub(size).max(low);
-            let mut line = Line::Begins;
-            let mut begin = low;
-            if from > low {
-                match line_from(&text.log, from - 1, end - 1)? {
-                    Some(found) => begin = found,
-                    None if size < CHUNK as u64 => {
-                        size = CHUNK as u64;
-                        continue;
-                    }
-                    None => (begin, line) = (from, Line::Inside),
-                }
-            }
-            let head = if begin == 0 && number > self.bounds.start.at.text {
-                // A longer one is taken for a line by itself.
-                let most = CHUNK as u64;
-                line_from(&text.log, 0, end.min(most))?.or((end <= most).then_some(end))
-            } else {
-                None
+    /// The last `wanted` lines within the bounds that pass the sieve.
+    pub fn find(&self, pool: &mut Pool<'_, '_>) -> io::Result<Last> {
+        let mut until = self.bounds.until;
+        let mut size = self.sizes.first;
+        let mut count = 0;
+        let mut kept = Kept::new(self.sizes.room);
+        let mut newest: Option<Flow> = None;
+        let mut harms = Vec::new();
+        let start = loop {
+            let Some(start) = self.cut(until, size)? else {
+                size *= 2;
+                continue;
             };
-            let mut spans = vec![in_file(text, head.unwrap_or(begin), end)];
-            spans.append(&mut self.head);
-            self.head.extend(head.map(|head| in_file(text, 0, head)));
-            let start = Start {
+            let mut flow = (self.flow)(Bounds { start, until });
+            let segment = kept.gather(&mut flow, self.wanted.saturating_sub(count), pool)?;
+            let enough = count + segment.count >= self.wanted;
+            if start.line == Line::Inside && !enough {
+                // All of the line is needed.
+                size *= 2;
+                continue;
+            }
+            count += segment.count;
+            kept.put_before(segment);
+            harms.splice(0..0, flow.plan.harms.drain(..));
+            newest.get_or_insert(flow);
+            if enough || start == self.bounds.start {
+                break start;
+            }
+            until = Some(start.at);
+            size = (size * 2).min(self.sizes.most);
+        };
+        Ok(match newest {
+            Some(flow) if !kept.full => self.all_kept(kept.queue, flow, harms),
+            Some(_) | None => Last {
+                kept: VecDeque::new(),
+                flow: (self.flow)(Bounds {
+                    start,
+                    ..self.bounds
+                }),
+                surplus: count.saturating_sub(self.wanted),
+            },
+        })
+    }
+
+    /// The flow of the newest segment is at its end, and knows where a follower goes on.
+    fn all_kept(&self, kept: VecDeque<Found>, mut flow: Flow, mut harms: Vec<(u32, Harm)>) -> Last {
+        // The beginning of a text may be in two segments.
+        harms.dedup();
+        flow.plan.harms = harms;
+        let count: usize = kept.iter().map(Found::len).sum();
+        Last {
+            kept,
+            flow,
+            surplus: count.saturating_sub(self.wanted),
+        }
+    }
+
+    /// Where a segment of about this size begins. `None`: there is only the inside of a line.
+    fn cut(&self, until: Option<At>, size: u64) -> io::Result<Option<Start>> {
+        let oldest = self.bounds.start;
+        let newest = until.map_or(self.texts.len(), |until| until.text + 1);
+        for number in (oldest.at.text..newest).rev() {
+            let text = &self.texts[number];
+            let within = until.filter(|until| until.text == number);
+            let top = within.map_or(u64::MAX, |until| until.offset);
+            let from = match text.length {
+                Some(length) if !text.compressed => top.min(length).saturating_sub(size),
+                // It can only be read from its beginning.
+                Some(_) | None => 0,
+            };
+            if number == oldest.at.text && from <= oldest.at.offset {
+                return Ok(Some(oldest));
+            }
+            let extent = Extent {
+                from,
+                skip: true,
+                ..Extent::ALL
+            };
+            let walk = Walk::new(text, extent)?;
+            let start = |offset, line| Start {
                 at: At {
                     text: number,
-                    offset: head.unwrap_or(begin),
+                    offset,
                 },
                 line,
             };
-            if self.count(spans, line == Line::Inside)? {
-                return Ok(Some(start));
+            if !walk.is_skipping() && walk.offset() < top {
+                return Ok(Some(start(walk.offset(), Line::Begins)));
             }
-            end = begin;
-            size = (size * 2).min(CHUNK as u64);
-        }
-        Ok(None)
-    }
-
-    /// A compressed text can only be read from its beginning.
-    fn in_frame(&mut self, number: usize) -> io::Result<Option<Start>> {
-        let extent = self.extent(number);
-        let is_first = number == self.bounds.start.at.text;
-        let at = At {
-            text: 0,
-            offset: extent.from,
-        };
-        let bounds = Bounds {
-            start: Start {
-                at,
-                line: if extent.skip {
-                    Line::Skip
-                } else {
-                    Line::Begins
-                },
-            },
-            until: extent.until.map(|offset| At { text: 0, offset }),
-        };
-        let mut start = if is_first {
-            self.bounds.start
-        } else {
-            Start {
-                at: At {
-                    text: number,
-                    offset: 0,
-                },
-                line: Line::Begins,
+            if from > 0 {
+                return Ok((size >= self.sizes.most).then(|| start(from, Line::Inside)));
             }
-        };
-        let mut plan = Plan::new(vec![Arc::clone(&self.texts[number])], bounds, false);
-        let mut behind = std::mem::take(&mut self.head);
-        let Some(mut chunk) = plan.next()? else {
-            self.head = behind;
-            return Ok(None);
-        };
-        let mut next = plan.next()?;
-        if !is_first {
-            self.head = split_head(&mut chunk, next.is_none());
-            start.at.offset = self.head.first().map_or(0, Span::end);
         }
-        loop {
-            let mut spans = chunk.spans;
-            if next.is_none() {
-                let last = if spans.is_empty() {
-                    &mut self.head
-                } else {
-                    &mut spans
-                };
-                last.append(&mut behind);
-            }
-            let enough = self.count(spans, chunk.inside.is_some())?;
-            chunk = match next {
-                Some(next) => next,
-                None => return Ok(enough.then_some(start)),
-            };
-            next = plan.next()?;
-        }
-    }
-
-    /// What the bounds leave of a text.
-    fn extent(&self, number: usize) -> Extent {
-        let Bounds { start, until } = self.bounds;
-        let is_first = number == start.at.text;
-        Extent {
-            from: if is_first { start.at.offset } else { 0 },
-            skip: is_first && start.line == Line::Skip,
-            until: until
-                .filter(|until| until.text == number)
-                .map(|until| until.offset),
-            at_line: true,
-        }
-    }
-
-    /// Counts what passes; whether there is enough by now.
-    fn count(&mut self, spans: Vec<Span>, inside: bool) -> io::Result<bool> {
-        let chunk = Chunk {
-            spans,
-            inside: inside.then_some(None),
-        };
-        self.found += self.sieve.count(&chunk, &mut self.buffer)?;
-        Ok(self.found >= self.wanted)
+        Ok(Some(oldest))
     }
 }
 
-/// Takes the first line off a chunk that was decompressed; all of it, if it is the only one and has
-/// no line end. A longer line is taken for one by itself.
-fn split_head(chunk: &mut Chunk, only: bool) -> Vec<Span> {
-    let Some(span) = chunk.spans.first_mut() else {
-        return Vec::new();
-    };
-    let Bytes::Here(bytes) = &mut span.bytes else {
-        return Vec::new();
-    };
-    let Some(newline) = memchr(b'\n', bytes) else {
-        return if only {
-            std::mem::take(&mut chunk.spans)
-        } else {
-            Vec::new()
-        };
-    };
-    let rest = bytes.split_off(newline + 1);
-    let head = Span {
-        text: Arc::clone(&span.text),
-        offset: span.offset,
-        bytes: Bytes::Here(std::mem::replace(bytes, rest)),
-    };
-    span.offset = head.end();
-    vec![head]
+/// Lines, as long as there is room for them.
+struct Kept {
+    queue: VecDeque<Found>,
+    room: usize,
+    /// There was no room for all: nothing is kept any more.
+    full: bool,
+}
+
+/// What is between two cuts.
+#[derive(Default)]
+struct Segment {
+    queue: VecDeque<Found>,
+    /// The bytes of these.
+    size: usize,
+    /// How many lines there are in it, kept or not.
+    count: usize,
+}
+
+impl Kept {
+    fn new(room: usize) -> Kept {
+        Kept {
+            queue: VecDeque::new(),
+            room,
+            full: false,
+        }
+    }
+
+    /// The lines of a segment; not those before the last `wanted`.
+    fn gather(
+        &mut self,
+        flow: &mut Flow,
+        wanted: usize,
+        pool: &mut Pool<'_, '_>,
+    ) -> io::Result<Segment> {
+        let mut segment = Segment::default();
+        let mut lines = 0;
+        while let Some(found) = flow.next(pool)? {
+            segment.count += found.len();
+            if self.full || found.len() == 0 {
+                continue;
+            }
+            lines += found.len();
+            segment.size += found.size();
+            segment.queue.push_back(found);
+            while let Some(first) = segment.queue.front()
+                && lines - first.len() >= wanted
+            {
+                lines -= first.len();
+                segment.size -= first.size();
+                segment.queue.pop_front();
+            }
+            if segment.size > self.room {
+                self.full = true;
+                self.queue.clear();
+                segment.queue.clear();
+            }
+        }
+        Ok(segment)
+    }
+
+    fn put_before(&mut self, mut segment: Segment) {
+        self.room = self.room.saturating_sub(segment.size);
+        segment.queue.append(&mut self.queue);
+        self.queue = segment.queue;
+    }
 }

@@ -6,12 +6,13 @@ use std::io;
 use std::sync::Arc;
 use std::thread;
 
-use super::last;
+use super::flow::Flow;
+use super::last::{Last, Search, Sizes};
 use super::part::Text;
 use super::plan::{Bounds, Plan};
-use super::pool::{Pending, Pool};
+use super::pool::Pool;
 use super::sieve::{Found, Sieve};
-use super::{Line, Query, Report, Sink, StreamLog, Trouble};
+use super::{LONGEST, Line, Query, Report, Sink, StreamLog, Trouble};
 
 /// Hands over the lines that are asked for, those of several streams in the order of their times;
 /// those of the same time in the order of the streams; those without a time after the line of their
@@ -20,21 +21,14 @@ use super::{Line, Query, Report, Sink, StreamLog, Trouble};
 /// # Errors
 /// When a file cannot be read, and what the sink says.
 pub fn read(streams: &[StreamLog], query: &Query<'_>, sink: Sink<'_>) -> io::Result<Report> {
-    let sieve = Sieve::new(query);
-    let mut feeds = Vec::with_capacity(streams.len());
-    for (number, stream) in streams.iter().enumerate() {
-        let feed = Feed::new(number, stream, query, &sieve)?;
-        feeds.push(if streams.len() > MANY {
-            feed.small()
-        } else {
-            feed
-        });
-    }
-    // The last lines are read sooner than threads are made.
-    let long = query.last.is_none() || !sieve.is_open();
-    thread::scope(|scope| {
-        let mut pool = Pool::start(scope, &sieve, long);
-        merge(&mut feeds, &mut pool, sink)
+    let feeds = thread::scope(|scope| -> io::Result<Vec<Feed>> {
+        let mut pool = Pool::new(scope, Sieve::new(query));
+        let mut feeds = Vec::with_capacity(streams.len());
+        for number in 0..streams.len() {
+            feeds.push(Feed::new(streams, number, query, &mut pool)?);
+        }
+        merge(&mut feeds, &mut pool, sink)?;
+        Ok(feeds)
     })?;
     let mut report = Report::default();
     for feed in feeds {
@@ -46,15 +40,17 @@ pub fn read(streams: &[StreamLog], query: &Query<'_>, sink: Sink<'_>) -> io::Res
 /// With more streams than this, less of each is read ahead.
 const MANY: usize = 32;
 
-fn merge(feeds: &mut [Feed], pool: &mut Pool<'_>, sink: Sink<'_>) -> io::Result<()> {
-    let window = pool.window(feeds.len());
+/// How many bytes of lines that were found may wait for being handed over, of all streams.
+const ROOM: usize = 16 << 20;
+
+fn merge(feeds: &mut [Feed], pool: &mut Pool<'_, '_>, sink: Sink<'_>) -> io::Result<()> {
     let mut heads = BinaryHeap::new();
     // All of them begin before one of them is waited for.
     for feed in feeds.iter_mut() {
-        feed.read_ahead(pool, window)?;
+        feed.flow.read_ahead(pool)?;
     }
     for (number, feed) in feeds.iter_mut().enumerate() {
-        if feed.fetch(pool, window)? {
+        if feed.fetch(pool)? {
             heads.push(Reverse((feed.time, number)));
         }
     }
@@ -63,7 +59,7 @@ fn merge(feeds: &mut [Feed], pool: &mut Pool<'_>, sink: Sink<'_>) -> io::Result<
         let next = heads.peek();
         loop {
             feed.hand_over(sink)?;
-            if !feed.fetch(pool, window)? {
+            if !feed.fetch(pool)? {
                 break;
             }
             let head = Reverse((feed.time, number));
@@ -80,11 +76,9 @@ fn merge(feeds: &mut [Feed], pool: &mut Pool<'_>, sink: Sink<'_>) -> io::Result<
 struct Feed {
     stream: usize,
     texts: Vec<Arc<Text>>,
-    plan: Plan,
-    /// There is nothing more in the plan.
-    planned: bool,
-    /// Chunks that are under way.
-    ahead: VecDeque<Pending>,
+    /// Lines that come first.
+    kept: VecDeque<Found>,
+    flow: Flow,
     /// How many lines are not to be handed over.
     surplus: usize,
     found: Found,
@@ -95,53 +89,56 @@ struct Feed {
 
 impl Feed {
     fn new(
-        stream: usize,
-        log: &StreamLog,
+        streams: &[StreamLog],
+        number: usize,
         query: &Query<'_>,
-        sieve: &Sieve<'_>,
+        pool: &mut Pool<'_, '_>,
     ) -> io::Result<Feed> {
-        let texts = Text::of_stream(log)?;
-        let found = Bounds::of_query(&texts, query)?;
-        let mut bounds = found.unwrap_or_default();
-        let mut surplus = 0;
-        if let (Some(found), Some(wanted)) = (found, query.last) {
-            let mut counted = found;
-            if query.complete_only && found.until.is_none() {
-                counted.until = Some(last::last_line_end(&texts)?);
+        let texts = Text::of_stream(&streams[number])?;
+        let plan = |bounds| {
+            let plan = Plan::new(texts.clone(), bounds, query.complete_only);
+            if streams.len() > MANY {
+                plan.in_small_chunks()
+            } else {
+                plan
             }
-            let last = last::find(&texts, counted, sieve, wanted)?;
-            (bounds.start, surplus) = (last.start, last.surplus);
-        }
+        };
+        let all = |flow| Last {
+            kept: VecDeque::new(),
+            flow,
+            surplus: 0,
+        };
+        let last = match (Bounds::of_query(&texts, query)?, query.last) {
+            (None, _) => all(Flow::nothing(plan(Bounds::default()))),
+            (Some(bounds), None) => all(Flow::new(plan(bounds), streams.len())),
+            (Some(bounds), Some(wanted)) => {
+                // One stream is searched after the other.
+                let search = Search {
+                    texts: &texts,
+                    bounds,
+                    wanted,
+                    sizes: Sizes::new(ROOM / streams.len() + 2 * LONGEST),
+                    flow: &|bounds| Flow::new(plan(bounds), 1),
+                };
+                let mut last = search.find(pool)?;
+                last.flow.streams = streams.len();
+                last
+            }
+        };
         Ok(Feed {
-            stream,
-            plan: Plan::new(texts.clone(), bounds, query.complete_only),
+            stream: number,
+            kept: last.kept,
+            flow: last.flow,
+            surplus: last.surplus,
             texts,
-            planned: found.is_none(),
-            ahead: VecDeque::new(),
-            surplus,
             found: Found::default(),
             next: 0,
             time: None,
         })
     }
 
-    fn small(mut self) -> Feed {
-        self.plan = self.plan.in_small_chunks();
-        self
-    }
-
-    fn read_ahead(&mut self, pool: &mut Pool<'_>, window: usize) -> io::Result<()> {
-        while !self.planned && self.ahead.len() < window {
-            match self.plan.next()? {
-                Some(chunk) => self.ahead.push_back(pool.sift(chunk)),
-                None => self.planned = true,
-            }
-        }
-        Ok(())
-    }
-
     /// Has a line at hand, if there is one.
-    fn fetch(&mut self, pool: &mut Pool<'_>, window: usize) -> io::Result<bool> {
+    fn fetch(&mut self, pool: &mut Pool<'_, '_>) -> io::Result<bool> {
         loop {
             let skipped = self.surplus.min(self.found.len() - self.next);
             self.next += skipped;
@@ -150,11 +147,13 @@ impl Feed {
                 self.time = time.or(self.time);
                 return Ok(true);
             }
-            self.read_ahead(pool, window)?;
-            let Some(pending) = self.ahead.pop_front() else {
-                return Ok(false);
+            self.found = match self.kept.pop_front() {
+                Some(found) => found,
+                None => match self.flow.next(pool)? {
+                    Some(found) => found,
+                    None => return Ok(false),
+                },
             };
-            self.found = pending.wait()?;
             self.next = 0;
         }
     }
@@ -177,7 +176,7 @@ impl Feed {
             .texts
             .iter()
             .filter_map(|text| Some((text.number, text.harm()?)));
-        let harms = self.plan.harms.iter().cloned();
+        let harms = self.flow.plan.harms.iter().cloned();
         report
             .troubles
             .extend(indexes.chain(harms).map(|(number, what)| Trouble {
@@ -185,6 +184,6 @@ impl Feed {
                 number,
                 what,
             }));
-        report.places.push(self.plan.place());
+        report.places.push(self.flow.plan.place());
     }
 }

@@ -12,6 +12,7 @@
 //! not set back; where it was, `since` and `until` mean one of the places that fit.
 
 mod chunk;
+mod flow;
 mod follow;
 mod last;
 mod lines;

@@ -8,8 +8,15 @@ use regex::bytes::Regex;
 #[derive(Debug, Clone)]
 pub struct Pattern {
     line: Regex,
-    /// Finds the lines among many; some patterns mean something else there.
-    among: Option<RegexMatcher>,
+    among: Option<Among>,
+}
+
+/// Finds lines among many; some patterns mean something else there.
+#[derive(Debug, Clone)]
+struct Among {
+    matcher: RegexMatcher,
+    /// It looks for only a part of the pattern.
+    part: bool,
 }
 
 /// The next line that may match.
@@ -28,12 +35,11 @@ impl Pattern {
     /// When the text is not a regular expression.
     pub fn new(text: &str) -> Result<Pattern, regex::Error> {
         let line = Regex::new(text)?;
-        let among = RegexMatcherBuilder::new()
-            .multi_line(true)
-            .line_terminator(Some(b'\n'))
-            .build(text)
-            .ok()
-            .filter(|_| means_the_same_among_lines(text));
+        let among = means_the_same_among_lines(text).then(|| {
+            let part = after_common_beginning(text).and_then(|rest| Among::new(rest, true));
+            part.or_else(|| Among::new(text, false))
+        });
+        let among = among.flatten();
         Ok(Pattern { line, among })
     }
 
@@ -52,10 +58,10 @@ impl Pattern {
     pub(super) fn next(&self, lines: &[u8], at: usize) -> Option<Candidate> {
         let among = self.among.as_ref()?;
         // Its errors are of a type that has no values.
-        match among.find_candidate_line(&lines[at..]).ok()?? {
+        match among.matcher.find_candidate_line(&lines[at..]).ok()?? {
             LineMatchKind::Confirmed(found) => Some(Candidate {
                 at: at + found,
-                certain: true,
+                certain: !among.part,
             }),
             LineMatchKind::Candidate(found) => Some(Candidate {
                 at: at + found,
@@ -63,6 +69,29 @@ impl Pattern {
             }),
         }
     }
+}
+
+impl Among {
+    fn new(text: &str, part: bool) -> Option<Among> {
+        let matcher = RegexMatcherBuilder::new()
+            .multi_line(true)
+            .line_terminator(Some(b'\n'))
+            .build(text)
+            .ok()?;
+        Some(Among { matcher, part })
+    }
+}
+
+/// Of a pattern like `^2026-.*error` the end, if there is a word in it. What a line begins with many
+/// others begin with too, a date above all, and a matcher that stops at each of them is slow.
+fn after_common_beginning(text: &str) -> Option<&str> {
+    let literal = |c: char| c.is_ascii_alphanumeric() || " -:/,_".contains(c);
+    let rest = text.strip_prefix('^')?.trim_start_matches(literal);
+    // What applies to the literal's last character is no pattern by itself.
+    let rest = rest.strip_prefix(".*").unwrap_or(rest);
+    let words = rest.split(|c: char| !c.is_ascii_alphanumeric());
+    let has_word = words.max_by_key(|word| word.len())?.len() >= 3;
+    (has_word && !text.contains('|')).then_some(rest)
 }
 
 /// Whether `^` and `$` may be taken for those of each line, and nothing else asks for the beginning

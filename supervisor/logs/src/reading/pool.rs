@@ -1,5 +1,6 @@
 //! Sifting on all processors.
 
+use std::cell::OnceCell;
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,76 +12,88 @@ use super::sieve::{Found, Sieve};
 /// More threads than this only wait for the one that hands over.
 const MOST: usize = 16;
 
+/// How many chunks of a stream are under way in any case.
+const LEAST: usize = 2;
+
 struct Task {
     chunk: Chunk,
     done: SyncSender<io::Result<Found>>,
 }
 
-/// Threads that sift chunks, or nobody: then it is done at once.
-pub(super) struct Pool<'q> {
-    threads: usize,
+/// Threads that sift chunks. They are made for the first chunk, and end with the pool.
+pub(super) struct Pool<'s, 'q> {
+    scope: &'s Scope<'s, 'q>,
+    /// How many there are to be. To ask takes many system calls, which a few lines do not need.
+    threads: OnceCell<usize>,
     tasks: Option<Sender<Task>>,
     sieve: Sieve<'q>,
     buffer: Vec<u8>,
 }
 
-/// A chunk that is being sifted.
+/// A chunk that is to be sifted.
 pub(super) enum Pending {
-    Done(io::Result<Found>),
-    Later(Receiver<io::Result<Found>>),
+    /// By whoever waits for it.
+    Here(Chunk),
+    Elsewhere(Receiver<io::Result<Found>>),
 }
 
-impl<'q> Pool<'q> {
-    /// A pool of threads that end with it; `many`: it is worth more than one.
-    pub fn start<'s>(scope: &'s Scope<'s, '_>, sieve: &Sieve<'q>, many: bool) -> Pool<'q>
-    where
-        'q: 's,
-    {
-        let mut pool = Pool {
-            threads: 0,
+impl<'s, 'q> Pool<'s, 'q> {
+    pub fn new(scope: &'s Scope<'s, 'q>, sieve: Sieve<'q>) -> Pool<'s, 'q> {
+        Pool {
+            scope,
+            threads: OnceCell::new(),
             tasks: None,
-            sieve: sieve.clone(),
+            sieve,
             buffer: Vec::new(),
-        };
-        if many {
-            let (sender, receiver) = channel();
-            let receiver = Arc::new(Mutex::new(receiver));
-            pool.tasks = Some(sender);
-            pool.threads = thread::available_parallelism()
-                .map_or(1, usize::from)
-                .min(MOST);
-            for _ in 0..pool.threads {
-                // A clone for each: they would wait for each other's caches.
-                let sieve = sieve.clone();
-                let receiver = Arc::clone(&receiver);
-                scope.spawn(move || work(&receiver, &sieve));
-            }
         }
-        pool
     }
 
-    /// How many chunks of a stream should be under way, with so many streams.
-    pub fn window(&self, streams: usize) -> usize {
-        self.threads.div_ceil(streams.max(1)) + 2
+    fn threads(&self) -> usize {
+        *self.threads.get_or_init(|| {
+            thread::available_parallelism()
+                .map_or(1, usize::from)
+                .min(MOST)
+        })
     }
 
-    pub fn sift(&mut self, chunk: Chunk) -> Pending {
-        let Some(tasks) = &self.tasks else {
-            return Pending::Done(self.sieve.sift(&chunk, &mut self.buffer));
+    /// Whether more chunks should be under way of a stream, one of so many that are read at once.
+    pub fn wants_more(&self, under_way: usize, streams: usize) -> bool {
+        under_way < LEAST || under_way < LEAST + self.threads().div_ceil(streams)
+    }
+
+    /// Gives a chunk to the threads.
+    pub fn begin(&mut self, chunk: Chunk) -> Pending {
+        let tasks = match &self.tasks {
+            Some(tasks) => tasks,
+            None => {
+                let tasks = self.start();
+                self.tasks.insert(tasks)
+            }
         };
         let (done, found) = sync_channel(1);
         match tasks.send(Task { chunk, done }) {
-            Ok(()) => Pending::Later(found),
-            Err(unsent) => Pending::Done(self.sieve.sift(&unsent.0.chunk, &mut self.buffer)),
+            Ok(()) => Pending::Elsewhere(found),
+            Err(unsent) => Pending::Here(unsent.0.chunk),
         }
     }
-}
 
-impl Pending {
-    pub fn wait(self) -> io::Result<Found> {
-        match self {
-            Pending::Done(found) => found,
-            Pending::Later(found) => found
+    fn start(&self) -> Sender<Task> {
+        let (sender, receiver) = channel();
+        let receiver = Arc::new(Mutex::new(receiver));
+        for _ in 0..self.threads() {
+            // A clone for each: they would wait for each other's caches.
+            let sieve = self.sieve.clone();
+            let receiver = Arc::clone(&receiver);
+            self.scope.spawn(move || work(&receiver, &sieve));
+        }
+        sender
+    }
+
+    /// What is wanted of the chunk.
+    pub fn finish(&mut self, pending: Pending) -> io::Result<Found> {
+        match pending {
+            Pending::Here(chunk) => self.sieve.sift(&chunk, &mut self.buffer),
+            Pending::Elsewhere(found) => found
                 .recv()
                 .map_err(|_| io::Error::other("a thread that reads logs has ended"))?,
         }
@@ -94,7 +107,7 @@ fn work(tasks: &Mutex<Receiver<Task>>, sieve: &Sieve<'_>) {
         let Ok(task) = task else {
             return;
         };
-        // Nobody waits for it any more if the reading has failed.
+        // Nobody waits for it any more if the reading has failed, or enough was found.
         let _ = task.done.send(sieve.sift(&task.chunk, &mut buffer));
     }
 }

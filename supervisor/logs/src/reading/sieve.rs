@@ -33,6 +33,11 @@ impl Found {
         self.lines.len()
     }
 
+    /// About how much memory it takes.
+    pub fn size(&self) -> usize {
+        self.bytes.capacity() + self.lines.capacity() * size_of::<FoundLine>()
+    }
+
     /// The time, the text, and whether it goes on with the line before it.
     pub fn get(&self, number: usize) -> Option<(Option<i64>, &[u8], bool)> {
         let line = self.lines.get(number)?;
@@ -50,7 +55,7 @@ impl<'q> Sieve<'q> {
     }
 
     /// Whether every line passes.
-    pub fn is_open(&self) -> bool {
+    fn is_open(&self) -> bool {
         self.pattern.is_none() && self.keep.is_none()
     }
 
@@ -61,14 +66,6 @@ impl<'q> Sieve<'q> {
 
     fn keeps(&self, text: &[u8]) -> bool {
         self.keep.is_none_or(|keep| keep(text))
-    }
-
-    /// How many lines of the chunk are wanted.
-    pub fn count(&self, chunk: &Chunk, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        let bytes = chunk.load(buffer)?;
-        let mut count = 0;
-        self.each(chunk, bytes, &mut |_, _, _| count += 1);
-        Ok(count)
     }
 
     /// The lines of the chunk that are wanted. The buffer is for the chunk's bytes.

@@ -16,6 +16,9 @@ use crate::tail::read_up_to;
 /// The largest window that is decompressed, as a power of two: 8 MiB. Ours are far smaller.
 const WINDOW: u32 = 23;
 
+/// What is read to find the end of a line. Most are shorter.
+const FIRST_BLOCK: usize = 4096;
+
 /// What of a text is wanted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extent {
@@ -123,11 +126,6 @@ impl InFile {
         Ok(walk)
     }
 
-    /// From where to where it goes.
-    pub fn range(&self) -> (u64, u64) {
-        (self.at, self.to)
-    }
-
     fn step(&mut self, room: usize) -> io::Result<Option<Stretch>> {
         if self.at >= self.to {
             return Ok(None);
@@ -145,12 +143,12 @@ impl InFile {
 }
 
 /// Where the first line begins whose newline before it is at `from` or later.
-pub(super) fn line_from(log: &File, mut from: u64, to: u64) -> io::Result<Option<u64>> {
-    let mut block = vec![0; LONGEST];
+fn line_from(log: &File, mut from: u64, to: u64) -> io::Result<Option<u64>> {
+    let mut block = vec![0; FIRST_BLOCK];
     while from < to {
+        let size = (to - from).min(block.len() as u64);
         // Lossless: at most the block.
-        let most = (to - from).min(LONGEST as u64) as usize;
-        let read = read_up_to(log, &mut block[..most], from)?;
+        let read = read_up_to(log, &mut block[..size as usize], from)?;
         if read == 0 {
             break;
         }
@@ -158,13 +156,14 @@ pub(super) fn line_from(log: &File, mut from: u64, to: u64) -> io::Result<Option
             return Ok(Some(from + newline as u64 + 1));
         }
         from += read as u64;
+        block.resize(LONGEST, 0);
     }
     Ok(None)
 }
 
 /// Where the last newline between two places is.
 pub(super) fn last_newline(log: &File, from: u64, to: u64) -> io::Result<Option<u64>> {
-    let mut block = vec![0; 4096];
+    let mut block = vec![0; FIRST_BLOCK];
     let mut top = to;
     while top > from {
         let size = (top - from).min(block.len() as u64);
