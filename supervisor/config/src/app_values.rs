@@ -76,8 +76,28 @@ pub(crate) fn output(value: &Value, reading: &mut Reading) -> Option<Output> {
     logs::output(&path).map_or_else(|problem| value.fault(problem, reading), Some)
 }
 
+/// Whether somebody means no limit at all, in whatever word they have for it.
+fn means_no_limit(value: &Value) -> bool {
+    const WORDS: [&str; 8] = [
+        "0",
+        "-1",
+        "none",
+        "no",
+        "off",
+        "never",
+        "infinity",
+        "unlimited",
+    ];
+    let is_word = |text: &str| WORDS.contains(&text.to_ascii_lowercase().as_str());
+    matches!(value.as_integer(), Some(-1 | 0)) || value.as_text().is_some_and(is_word)
+}
+
 /// A size of log files.
 pub(crate) fn log_size(value: &Value, reading: &mut Reading) -> Option<Option<u64>> {
+    if means_no_limit(value) && value.as_text() != Some("unlimited") {
+        let problem = Problem::new("it is not a size that files can have");
+        return value.fault(problem.hint("write \"unlimited\" for no limit"), reading);
+    }
     let size = size_or_unlimited(value, reading)?;
     if size.is_some_and(|size| size < Logs::SMALLEST) {
         let problem = Problem::new(
@@ -91,6 +111,10 @@ pub(crate) fn log_size(value: &Value, reading: &mut Reading) -> Option<Option<u6
 
 /// An age of log files; 0 is none.
 pub(crate) fn log_age(value: &Value, reading: &mut Reading) -> Option<Span> {
+    if means_no_limit(value) {
+        let problem = Problem::new("it is not an age that files can have");
+        return value.fault(problem.hint("write \"0s\" to rotate by size only"), reading);
+    }
     let age = duration(value, reading)?;
     if (1..1000).contains(&age.0) {
         let problem = Problem::new("it is less than a second");

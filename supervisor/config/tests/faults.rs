@@ -129,7 +129,7 @@ logs = { max_size = "10KB", max_age = "10ms" }
 
 [app.a]
 command = "node a.js"
-logs = { max_total = "0MB", stdout = "/dev/null", stderr = "logs/" }
+logs = { max_size = "none", max_age = "off", max_total = 0, stdout = "/dev/null", stderr = "logs/" }
 
 [app.b]
 command = "node b.js"

@@ -232,6 +232,13 @@ pub fn note(service: &Service) -> Note {
         next = format!(", {} in a row{next}", service.failures);
     }
     if service.logs.dropped_lines > 0 {
+        // Likewise.
+        let is_news = |part: &&str| !part.ends_with(" of its logs were dropped");
+        why = why
+            .split("; ")
+            .filter(is_news)
+            .collect::<Vec<_>>()
+            .join("; ");
         next.push_str(&format!(
             "; {} log lines dropped",
             service.logs.dropped_lines

@@ -96,6 +96,29 @@ fn how_often_and_the_next_try_are_said_once_and_not_cut() {
 }
 
 #[test]
+fn lines_that_were_dropped_are_told_once() {
+    let mut service = running(0, "api", 0);
+    service.logs.dropped_lines = 12;
+    for (said, shown) in [
+        (
+            "its log cannot be written: disk full; 12 lines (99 bytes) of its logs were dropped",
+            "its log cannot be written: disk full; 12 log lines dropped",
+        ),
+        (
+            "12 lines (99 bytes) of its logs were dropped",
+            "12 log lines dropped",
+        ),
+        (
+            "its log cannot be written: disk full",
+            "its log cannot be written: disk full; 12 log lines dropped",
+        ),
+    ] {
+        service.note = Some(said.to_owned());
+        assert_eq!(note(&service).text(), shown);
+    }
+}
+
+#[test]
 fn instances_are_told_apart_where_there_are_several() {
     let rows = [
         running(0, "api", 0),

@@ -8,7 +8,7 @@ use super::act::{self, How};
 use crate::cli::{AnyTargets, Told};
 use crate::errors::{CliError, Exit};
 
-/// Empty log files
+/// Empty log files, and remove the rotated ones
 #[derive(Debug, Args)]
 #[command(after_help = "Example: supervisorctl flush api")]
 pub struct Flush {

@@ -283,8 +283,8 @@ impl Pump {
         lock(&self.state).ask_all(Box::new(done), |done| Order::Reopen { done });
     }
 
-    /// Writes what is known of the times of these streams' lines, and not yet written, to their
-    /// indexes.
+    /// Makes the files of these streams fit for a reader: what somebody moved or deleted is begun anew
+    /// under its name, and the indexes have all that is known of the lines' times.
     pub fn sync(&self, ids: &[StreamId], done: impl FnOnce(Result<(), LogError>) + Send + 'static) {
         lock(&self.state).ask_all(Box::new(done), |done| Order::Sync {
             ids: ids.to_vec(),

@@ -146,6 +146,9 @@ impl Worker {
                 Order::Sync { ids, done } => {
                     for id in &ids {
                         if let Some(lane) = self.lanes.get_mut(id) {
+                            lane.log.look_again();
+                            // What is wrong with it is found out when it is written.
+                            let _ = lane.log.file(&self.way, now);
                             lane.log.sync();
                         }
                     }

@@ -53,6 +53,9 @@ pub fn instead(error: &clap::Error, words: &[OsString]) -> Option<Instead> {
             Some(word_instead(error, words, &word))
         }
         ErrorKind::UnknownArgument => {
+            if let Some(words) = tail::counted(words) {
+                return Some(Instead::Words(words));
+            }
             let option = context(error, ContextKind::InvalidArg)?;
             option_refused(words, &option).map(Instead::Refused)
         }
@@ -72,39 +75,77 @@ fn context(error: &clap::Error, kind: ContextKind) -> Option<String> {
 }
 
 fn word_instead(error: &clap::Error, words: &[OsString], word: &str) -> Instead {
-    let known = words::WORDS
-        .iter()
-        .find_map(|(names, answer)| names.contains(&word).then_some(*answer));
-    let refused = |message: String| CliError::new(Exit::Usage, message);
     let at = words.iter().position(|w| w == word).unwrap_or(words.len());
     let (before, after) = words.split_at(at);
     let after = after.get(1..).unwrap_or_default();
+    match before.split_last() {
+        Some((last, rest)) if last == "daemon" => word_of_daemon(error, rest, word, after),
+        Some(_) | None => match known(word) {
+            Some(answer) => carried_out(answer, before, word, after),
+            None => Instead::Refused(unknown(error, "", word).hint(format!(
+                "`supervisorctl --help` lists the verbs; `supervisorctl start {word}` starts a program"
+            ))),
+        },
+    }
+}
+
+/// What follows `daemon`: its own verbs in other words, and what is asked of it by mistake.
+fn word_of_daemon(
+    error: &clap::Error,
+    before: &[OsString],
+    word: &str,
+    after: &[OsString],
+) -> Instead {
+    let answer = known(match word {
+        "log" | "logs" | "tail" => "maintail",
+        other => other,
+    });
+    match answer {
+        Some(
+            answer @ (Answer::Is(["daemon", ..])
+            | Answer::Say(_)
+            | Answer::Later(_)
+            | Answer::Nothing(_)),
+        ) => carried_out(answer, before, word, after),
+        Some(Answer::Is(_) | Answer::Tail) | None => Instead::Refused(
+            unknown(error, "daemon ", word).hint("`supervisorctl daemon --help` lists its verbs"),
+        ),
+    }
+}
+
+fn known(word: &str) -> Option<Answer> {
+    let mut found = words::WORDS.iter();
+    found.find_map(|(names, answer)| names.contains(&word).then_some(*answer))
+}
+
+/// There is no such verb; perhaps another one was meant.
+fn unknown(error: &clap::Error, of: &str, word: &str) -> CliError {
+    // A file is no mistyped verb. The likeliest of clap's is the last one.
+    let is_file = word.contains(['.', '/']);
+    let similar = context(error, ContextKind::SuggestedSubcommand)
+        .filter(|_| !is_file)
+        .map(|verb| format!("; did you mean `{of}{verb}`?"))
+        .unwrap_or_default();
+    CliError::new(
+        Exit::Usage,
+        format!("there is no verb `{of}{word}`{similar}"),
+    )
+}
+
+fn carried_out(answer: Answer, before: &[OsString], word: &str, after: &[OsString]) -> Instead {
+    let refused = |message: String| Instead::Refused(CliError::new(Exit::Usage, message));
     let with = |ours: Vec<OsString>| Instead::Words([before, &ours].concat());
-    match known {
-        Some(Answer::Is(ours)) => {
+    match answer {
+        Answer::Is(ours) => {
             let ours = ours.iter().map(OsString::from);
             with(ours.chain(after.iter().cloned()).collect())
         }
-        Some(Answer::Tail) => with(tail::as_logs(after)),
-        Some(Answer::Nothing(why)) => Instead::Nothing(why),
-        Some(Answer::Say(what)) => {
-            Instead::Refused(refused(format!("`{word}` is not a verb here: {what}")))
-        }
-        Some(Answer::Later(until_then)) => Instead::Refused(refused(format!(
+        Answer::Tail => with(tail::as_logs(after)),
+        Answer::Nothing(why) => Instead::Nothing(why),
+        Answer::Say(what) => refused(format!("`{word}` is not a verb here: {what}")),
+        Answer::Later(until_then) => refused(format!(
             "`{word}` comes with a later version; until then: {until_then}"
-        ))),
-        None => {
-            // A file is no mistyped verb. The likeliest of clap's is the last one.
-            let is_file = word.contains(['.', '/']);
-            let similar = context(error, ContextKind::SuggestedSubcommand)
-                .filter(|_| !is_file)
-                .map(|verb| format!("; did you mean `{verb}`?"))
-                .unwrap_or_default();
-            let message = format!("there is no verb `{word}`{similar}");
-            Instead::Refused(refused(message).hint(format!(
-                "`supervisorctl --help` lists the verbs; `supervisorctl start {word}` starts a program"
-            )))
-        }
+        )),
     }
 }
 
@@ -114,12 +155,16 @@ fn option_refused(words: &[OsString], option: &str) -> Option<CliError> {
     let known = options::REFUSED
         .iter()
         .find_map(|(names, why)| names.contains(&name).then_some(*why));
+    // `logs -e` has nothing to do with `start -e`.
+    let has_own = |word: &OsString| matches!(word.to_str(), Some("start" | "logs" | "log"));
     let message = match known {
         Some(why) => format!("`{name}` is not an option here: {why}"),
-        None if is_for_new_apps(name) && !words.iter().any(|word| word == "start") => format!(
-            "`{name}` says how a new app is to be run, and so belongs to `supervisorctl start SCRIPT`; to \
+        None if is_for_new_apps(name) && !words.iter().any(has_own) => {
+            format!(
+                "`{name}` says how a new app is to be run, and so belongs to `supervisorctl start SCRIPT`; to \
              change one that is known: its file and `supervisorctl up`, or delete it and start it anew"
-        ),
+            )
+        }
         None => return None,
     };
     Some(CliError::new(Exit::Usage, message))

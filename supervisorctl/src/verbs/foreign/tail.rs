@@ -21,6 +21,18 @@ pub fn as_logs(after: &[OsString]) -> Vec<OsString> {
     words
 }
 
+/// `logs NAME -100` with a count that `logs` understands; `None`: there is none, or it is not `logs`.
+pub fn counted(words: &[OsString]) -> Option<Vec<OsString>> {
+    let verb = words
+        .iter()
+        .position(|word| word == "logs" || word == "log")?;
+    let is_count = |word: &OsString| word.to_str().is_some_and(is_count);
+    let at = verb + words[verb..].iter().position(is_count)?;
+    let text = words[at].to_str()?;
+    let ours = [OsString::from("-n"), text[1..].into()];
+    Some([&words[..at], &ours, &words[at + 1..]].concat())
+}
+
 /// The stream that stands after a name.
 fn stream(after: &[OsString]) -> (&[OsString], Option<&'static str>) {
     let is_option = |word: &OsString| word.to_string_lossy().starts_with('-');
@@ -61,6 +73,26 @@ mod tests {
             let words: Vec<_> = tail.split_whitespace().map(OsString::from).collect();
             let ours = as_logs(&words).join(&OsString::from(" "));
             assert_eq!(ours, OsString::from(logs), "{tail}");
+        }
+    }
+
+    #[test]
+    fn a_count_of_lines_as_tail_has_it() {
+        let counted = |line: &str| {
+            let words: Vec<_> = line.split_whitespace().map(OsString::from).collect();
+            let ours = counted(&words)?.join(&OsString::from(" "));
+            ours.into_string().ok()
+        };
+        assert_eq!(
+            counted("supervisorctl -s logs api -100 -t").as_deref(),
+            Some("supervisorctl -s logs api -n 100 -t")
+        );
+        for other in [
+            "supervisorctl logs api -x",
+            "supervisorctl start a.js -5",
+            "supervisorctl scale -1 logs",
+        ] {
+            assert_eq!(counted(other), None, "{other}");
         }
     }
 }

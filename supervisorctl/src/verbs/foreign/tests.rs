@@ -98,10 +98,16 @@ fn words_that_mean_ours_keep_what_follows() {
 
 #[test]
 fn typos_and_options_of_another_verb() {
-    let commands: [&[&str]; 6] = [
+    let commands: [&[&str]; 12] = [
         &["statsu"],
         &["index.js"],
         &["daemon", "stat"],
+        &["daemon", "logs"],
+        &["daemon", "shutdown"],
+        &["daemon", "jlist"],
+        &["daemon", "reopen-logs"],
+        &["logs", "api", "-20"],
+        &["logs", "api", "-e"],
         &["restart", "api", "--watch"],
         &["stop", "api", "-i", "4"],
         &["start", "a.js", "--prot", "1"],

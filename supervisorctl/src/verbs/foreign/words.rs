@@ -24,7 +24,13 @@ pub const WORDS: &[(&[&str], Answer)] = &[
         Say("what runs is what is remembered; `supervisorctl delete all` forgets every app"),
     ),
     (
-        &["reloadLogs", "reloadLogsSilently"],
+        &[
+            "reloadLogs",
+            "reloadLogsSilently",
+            "reload-logs",
+            "reopen",
+            "reopen-logs",
+        ],
         Is(&["daemon", "reload-logs"]),
     ),
     (
@@ -151,7 +157,9 @@ pub const WORDS: &[(&[&str], Answer)] = &[
     ),
     (
         &["maintail"],
-        Say("`supervisorctl daemon status` names the daemon's own log"),
+        Say(
+            "the daemon's own log is a file, which `supervisorctl daemon status` names: `tail -F` shows it",
+        ),
     ),
     (
         &["add"],

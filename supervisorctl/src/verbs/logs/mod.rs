@@ -3,6 +3,7 @@
 
 mod ask;
 mod changes;
+mod files;
 mod filter;
 mod follow;
 mod history;
@@ -51,9 +52,9 @@ const LINES: usize = 15;
 pub struct Logs {
     #[command(flatten)]
     of: AnyTargets,
-    /// How many of the last lines of each file (15; all with --since or --until)
-    #[arg(short = 'n', long, value_name = "N")]
-    lines: Option<usize>,
+    /// How many of the last lines of each file, or `all` (15; all with --since or --until)
+    #[arg(short = 'n', long, value_name = "N", value_parser = Lines::parse)]
+    lines: Option<Lines>,
     /// End after the last lines
     #[arg(long, visible_alias = "nostream")]
     no_follow: bool,
@@ -73,7 +74,7 @@ pub struct Logs {
     #[arg(short, long, requires = "grep")]
     ignore_case: bool,
     /// Only lines of this level or above
-    #[arg(long)]
+    #[arg(long, ignore_case = true)]
     level: Option<Level>,
     /// Only standard output or only standard error
     #[arg(long)]
@@ -101,6 +102,21 @@ pub struct Logs {
     path: bool,
 }
 
+/// At most so many of the last lines; `None`: all of them.
+#[derive(Clone, Copy, Debug)]
+struct Lines(Option<usize>);
+
+impl Lines {
+    fn parse(text: &str) -> Result<Lines, String> {
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        match text.parse() {
+            Ok(most) if is_number => Ok(Lines(Some(most))),
+            _ if text == "all" => Ok(Lines(None)),
+            _ => Err("it is not a number of lines, nor `all`".to_owned()),
+        }
+    }
+}
+
 /// One of an app's output streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Only {
@@ -120,28 +136,48 @@ impl Logs {
             only: self.only(),
             follow: !(self.no_follow || self.path || self.until.is_some()),
         };
-        let mut session = open(context)?;
+        let lacking = |error| files::without_daemon(error, &context.paths, &self.of.targets);
+        let mut session = open(context).map_err(lacking)?;
         if self.path {
-            return paths(context, &wanted.ask(&mut session, 0)?);
+            let mut answer = wanted.ask(&mut session, 0).map_err(lacking)?;
+            answer.retain(ask::Known::is_live);
+            if answer.known.is_empty() {
+                self.tell_why_nothing(true, false);
+            }
+            return paths(context, &answer);
         }
-        let (answer, plan) = history::look(&wanted, &mut session, &range, &filter)?;
+        let looked = history::look(&wanted, &mut session, &range, &filter);
+        let (answer, plan) = looked.map_err(lacking)?;
         drop(session);
         let style = context.out.style;
         let mut printer = Printer::new(&mut context.out, self.form(style));
-        if answer.known.is_empty() && !self.json {
-            tell(if wanted.follow {
-                "there are no logs yet; what comes is shown\n"
-            } else {
-                "there are no logs yet\n"
-            });
-        }
         printer.set_sources(&answer.sources());
         let places = plan.print(&answer, 0, &mut filter, &mut printer)?;
+        if printer.is_silent() && range.last != Some(0) {
+            self.tell_why_nothing(answer.known.is_empty(), wanted.follow);
+        }
         if !wanted.follow {
             printer.end()?;
             return Ok(Exit::Done);
         }
         follow::run(&context.paths, wanted, filter, answer, places, printer)
+    }
+
+    /// An empty screen says nothing of its reason.
+    fn tell_why_nothing(&self, is_without_files: bool, follow: bool) {
+        let is_filtered = self.grep.is_some() || self.level.is_some();
+        let is_part = is_filtered || self.since.is_some() || self.until.is_some();
+        let is_chosen = !self.of.targets.is_empty() || self.only().is_some();
+        let why = match (is_without_files, is_chosen, is_part) {
+            (true, true, _) => {
+                "there is no such log file; `supervisorctl show NAME` says where output goes"
+            }
+            (true, false, _) => "there are no logs yet",
+            (false, _, true) => "no line is in that range or passes the filters",
+            (false, _, false) => "nothing has been written yet",
+        };
+        let then = if follow { "; what comes is shown" } else { "" };
+        tell(&format!("{why}{then}\n"));
     }
 
     fn form(&self, style: Style) -> Form {
@@ -174,7 +210,10 @@ impl Logs {
         Ok(Range {
             since: self.since,
             until: self.until,
-            last: self.lines.or((!is_all).then_some(LINES)),
+            last: match self.lines {
+                Some(Lines(most)) => most,
+                None => (!is_all).then_some(LINES),
+            },
         })
     }
 
@@ -192,7 +231,7 @@ impl Logs {
 }
 
 fn paths(context: &mut Context, answer: &ask::Answer) -> Result<Exit, CliError> {
-    for known in answer.known.iter().filter(|known| known.is_live()) {
+    for known in &answer.known {
         let path = sanitize::cell(&known.path.display().to_string());
         context.out.bytes(format!("{path}\n").as_bytes())?;
     }

@@ -42,6 +42,8 @@ pub struct Printer<'a> {
     zone: TimeZone,
     /// What stands before the lines of each source.
     prefixes: Vec<String>,
+    /// Some line was printed.
+    has_printed: bool,
     /// The last line may go on.
     is_open: bool,
     buffer: Vec<u8>,
@@ -55,6 +57,7 @@ impl<'a> Printer<'a> {
             form,
             zone: TimeZone::system(),
             prefixes: Vec::new(),
+            has_printed: false,
             is_open: false,
             buffer: Vec::new(),
         }
@@ -78,9 +81,15 @@ impl<'a> Printer<'a> {
         }
     }
 
+    /// Whether a person who looks at an empty screen is to be told why.
+    pub fn is_silent(&self) -> bool {
+        matches!(self.form, Form::Text { .. }) && !self.has_printed
+    }
+
     /// One line of `source`, or a piece of one.
     pub fn line(&mut self, source: &Source, piece: &Piece<'_>) -> Result<(), CliError> {
         self.buffer.clear();
+        self.has_printed = true;
         let style = self.out.style;
         match self.form {
             Form::Raw => {

@@ -15,16 +15,22 @@ use serde_json::value::RawValue;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Level {
     /// Every step.
+    #[value(aliases = ["silly", "10"])]
     Trace,
     /// For who looks for a fault.
+    #[value(aliases = ["verbose", "20"])]
     Debug,
     /// What goes on.
+    #[value(aliases = ["notice", "30"])]
     Info,
     /// What may become a fault.
+    #[value(aliases = ["warning", "40"])]
     Warn,
     /// Something failed.
+    #[value(aliases = ["err", "50"])]
     Error,
     /// The app cannot go on.
+    #[value(aliases = ["critical", "crit", "60"])]
     Fatal,
 }
 
@@ -212,6 +218,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_level_is_typed_as_lines_have_it() {
+        for level in Level::value_variants() {
+            let typed = level.to_possible_value().unwrap();
+            for name in typed.get_name_and_aliases() {
+                let in_lines =
+                    Level::from_name(name).or_else(|| Level::from_number(name.parse().ok()?));
+                assert_eq!(in_lines, Some(*level), "{name}");
+            }
+        }
+    }
 
     #[test]
     fn pino_bunyan_and_winston() {

@@ -108,7 +108,9 @@ fn times_patterns_and_levels_choose_lines() {
         shown(&shelf, &["--grep", "LINE 5\"", "-i"]).lines().count(),
         1
     );
-    assert_eq!(shown(&shelf, &["--grep", "Line 5$"]), "");
+    assert_eq!(count(&["--since", &at(30), "-n", "all"]), 60);
+    assert_eq!(count(&["-n", "all"]), 120);
+    assert_eq!(count(&["-20"]), 20);
     let level = shown(&shelf, &["--level", "warn"]);
     assert_eq!(level.lines().count(), 6);
     assert!(level.contains("Line 0\"") && level.ends_with("    at 40.js\n"));
@@ -126,6 +128,33 @@ fn times_patterns_and_levels_choose_lines() {
         "    at 20.js\n"
     );
     assert_eq!(count(&["--level", "trace", "-n", "7"]), 7);
+    for same in ["WARN", "warning", "40"] {
+        assert_eq!(shown(&shelf, &["--level", same]), level);
+    }
+}
+
+#[test]
+fn an_empty_screen_says_why_it_is_empty() {
+    let shelf = Shelf::new(&[API]);
+    let said = |words: &[&str]| shelf.fake.run(&[&["logs", "--no-follow"], words].concat());
+    let nothing = |why: &str| (0, String::new(), format!("{why}\n"));
+    assert_eq!(said(&[]), nothing("nothing has been written yet"));
+    shelf.append(API, b"line\n", 0);
+    let filtered = nothing("no line is in that range or passes the filters");
+    assert_eq!(said(&["--grep", "Line 5$"]), filtered);
+    assert_eq!(said(&["--level", "error"]), filtered);
+    assert_eq!(said(&["--until", "2020-01-01"]), filtered);
+    let no_file = "there is no such log file; `supervisorctl show NAME` says where output goes";
+    assert_eq!(said(&["--err"]), nothing(no_file));
+    assert_eq!(said(&["--err", "--path"]), nothing(no_file));
+    // Programs want nothing but lines, and none were asked for.
+    for words in [
+        &["--json", "--grep", "x"][..],
+        &["--raw", "--grep", "x"],
+        &["-n", "0"],
+    ] {
+        assert_eq!(said(words), (0, String::new(), String::new()), "{words:?}");
+    }
 }
 
 #[test]
