@@ -34,16 +34,26 @@ impl Engine {
         self.complete()?;
         let mut events = Vec::new();
         let mut pipes = take_pipes(&mut given);
+        let mut live = Vec::new();
         for slot in 0..self.slots.count() {
             for cell in Slots::cells(slot) {
                 let notes = self.slots.notes(cell);
                 if notes.run != RunId(0) {
-                    self.adopt_run(cell, &notes, &mut given, &mut pipes, &mut events);
+                    let mut found = Found {
+                        given: &mut given,
+                        pipes: &mut pipes,
+                        live: &mut live,
+                        events: &mut events,
+                    };
+                    self.adopt_run(cell, &notes, &mut found);
                 }
             }
         }
         self.lost_runs(&mut events);
         self.drain_leftovers(pipes);
+        for (cell, stream, pipe, fresh) in live {
+            self.attach(cell, stream, pipe, fresh);
+        }
         for (tag, fd) in given {
             match tag.kind {
                 // Of a run that is over and was cleared away.
@@ -161,14 +171,13 @@ impl Engine {
         Ok(())
     }
 
-    fn adopt_run(
-        &mut self,
-        cell: CellId,
-        notes: &RunNotes,
-        given: &mut Given,
-        pipes: &mut Pipes,
-        events: &mut Vec<Event>,
-    ) {
+    fn adopt_run(&mut self, cell: CellId, notes: &RunNotes, found: &mut Found) {
+        let Found {
+            given,
+            pipes,
+            live,
+            events,
+        } = found;
         let run = notes.run;
         let pid = self.slots.spawn_cell(cell).pid.load(Ordering::Acquire);
         let token = run_token(self.slots.token(), cell, run);
@@ -225,7 +234,7 @@ impl Engine {
             });
             if let Some(pipe) = pipe {
                 let fresh = notes.begun[stream as usize].is_none();
-                self.attach(cell, stream, pipe, fresh);
+                live.push((cell, stream, pipe, fresh));
             }
         }
         if self
@@ -280,6 +289,9 @@ impl Engine {
 
     /// Pipes of runs that are over, whose bytes could not be written before: they come first.
     fn drain_leftovers(&mut self, pipes: Pipes) {
+        let mut pipes: Vec<_> = pipes.into_iter().collect();
+        // An instance has two cells, and its runs come in turn.
+        pipes.sort_by_key(|((_, run, _), _)| *run);
         for ((cell, run, stream), fd) in pipes {
             match self.slots.owner(cell.slot()) {
                 Some(id) => {
@@ -375,6 +387,15 @@ pub(super) fn is_unborn(service: &Service, run: RunId) -> bool {
         Some(Beside::Starting { .. }) | None => false,
     };
     main || beside
+}
+
+/// What is distributed among the runs, and what comes of that.
+struct Found<'a> {
+    given: &'a mut Given,
+    pipes: &'a mut Pipes,
+    /// Pipes of runs that go on, for the log pump.
+    live: &'a mut Vec<(CellId, u32, OwnedFd, bool)>,
+    events: &'a mut Vec<Event>,
 }
 
 type Pipes = BTreeMap<(CellId, RunId, u32), OwnedFd>;

@@ -11,7 +11,7 @@ use std::path::Path;
 use nix::sys::statvfs::statvfs;
 use supervisor_config::Quota;
 use supervisor_core::{ServiceId, Span, Time};
-use supervisor_logs::{Event, Losses, StreamId};
+use supervisor_logs::{Event, Losses, OnFull, StreamId};
 
 use super::ending::{of_pipe_key, pipe_key, stream_id};
 use super::inbox::Message;
@@ -29,6 +29,7 @@ const WAITING: usize = 16;
 const RECENT: Span = Span(5 * 60 * 1000);
 
 const SILENT: &str = "the disk of its log does not answer";
+const UNWRITTEN: &str = "its log cannot be written";
 
 /// All logs together may take a tenth of their file system, but not less or more than this.
 const ROOM: (u64, u64) = (1_000_000_000, 4_000_000_000);
@@ -50,6 +51,28 @@ pub struct News {
     dropped: BTreeMap<StreamId, Time>,
     /// Pipes of runs that are over, which the pump has not answered for.
     late: BTreeMap<u64, StreamId>,
+    /// Pipes of runs that are over, whose bytes cannot be written yet.
+    kept: BTreeMap<u64, StreamId>,
+}
+
+impl News {
+    /// Why there must be no further run that writes to these streams; `block`: nothing that it writes
+    /// may be dropped.
+    fn choke(&self, streams: &[StreamId; 2], block: bool) -> Option<String> {
+        let of = |pipes: &BTreeMap<u64, StreamId>| {
+            pipes.values().filter(|id| streams.contains(id)).count()
+        };
+        let why = if of(&self.late) >= WAITING {
+            SILENT
+        } else if block && of(&self.kept) >= WAITING {
+            UNWRITTEN
+        } else {
+            return None;
+        };
+        Some(format!(
+            "{why}, and what its last runs wrote still waits for that"
+        ))
+    }
 }
 
 impl Engine {
@@ -62,7 +85,9 @@ impl Engine {
                 self.pipe_is_done(key);
             }
             Event::Finished { key, kept, tail } => {
-                if !kept {
+                if kept {
+                    self.keep_pipe(key);
+                } else {
                     self.let_go_of_pipe(key);
                 }
                 if self.log_news.late.remove(&key).is_some() {
@@ -71,7 +96,10 @@ impl Engine {
                 self.note_tail(key, tail);
                 self.pipe_is_done(key);
             }
-            Event::Released { key } => self.let_go_of_pipe(key),
+            Event::Released { key } => {
+                self.log_news.kept.remove(&key);
+                self.let_go_of_pipe(key);
+            }
             Event::Trouble { id, error } => {
                 tracing::error!("log of {id}: {error}");
                 self.log_news.troubles.insert(id, error);
@@ -149,6 +177,13 @@ impl Engine {
         }
     }
 
+    fn keep_pipe(&mut self, key: u64) {
+        let (cell, _, stream) = of_pipe_key(key);
+        if let Some(id) = self.slots.owner(cell.slot()) {
+            self.log_news.kept.insert(key, stream_id(&id, stream));
+        }
+    }
+
     fn let_go_of_pipe(&self, key: u64) {
         let (cell, run, stream) = of_pipe_key(key);
         self.estate.drop_held(pipe_tags(cell, run)[stream as usize]);
@@ -179,12 +214,10 @@ impl Engine {
 
     /// Why no further run of an instance may begin, on account of its logs.
     pub(super) fn is_choked(&self, id: &ServiceId) -> Option<String> {
-        let slot = self.instances.get(id)?.slot;
-        let late = self.log_news.late.keys();
-        let of_slot = |key: &&u64| of_pipe_key(**key).0.slot() == slot;
-        let count = late.filter(of_slot).count();
-        (count >= WAITING)
-            .then(|| format!("{SILENT}, and what its last runs wrote still waits for it"))
+        let streams = [0, 1].map(|stream| stream_id(id, stream));
+        let rules = self.streams.target_or_usual(&streams[0]).rules;
+        self.log_news
+            .choke(&streams, rules.on_full == OnFull::Block)
     }
 
     /// What could not be kept of both streams of an instance.
@@ -273,6 +306,27 @@ fn room(logs: &Path) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn runs_whose_output_waits_are_followed_by_no_more_than_a_few() {
+        let stream = |app: &str, stream| {
+            let app = supervisor_core::Name::new(app).expect("a name");
+            stream_id(&ServiceId { app, instance: 0 }, stream)
+        };
+        let [web, other] = ["web", "other"].map(|app| [0, 1].map(|number| stream(app, number)));
+        let mut news = News::default();
+        for key in 0..WAITING as u64 {
+            assert_eq!(news.choke(&web, true), None);
+            news.kept.insert(key, web[key as usize % 2].clone());
+        }
+        let why = news.choke(&web, true).expect("too many");
+        assert!(why.starts_with("its log cannot be written"), "{why}");
+        assert_eq!(news.choke(&web, false), None, "the oldest is dropped");
+        assert_eq!(news.choke(&other, true), None);
+        news.late = std::mem::take(&mut news.kept);
+        let why = news.choke(&web, false).expect("too many");
+        assert!(why.starts_with("the disk"), "{why}");
+    }
 
     #[test]
     fn the_room_for_logs_is_within_its_bounds() {

@@ -16,6 +16,7 @@ mod tests;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Mutex;
 
 use supervisor_core::{Name, RunId, ServiceId};
 
@@ -100,6 +101,8 @@ pub struct RunNotes {
 #[derive(Debug)]
 pub struct Slots {
     map: Mapping,
+    /// Held while a word is changed that two threads of the log pump share.
+    begun: Mutex<()>,
 }
 
 /// Why a file cannot be used.
@@ -119,6 +122,11 @@ pub enum SlotsError {
 }
 
 impl Slots {
+    fn over(map: Mapping) -> Slots {
+        let begun = Mutex::default();
+        Slots { map, begun }
+    }
+
     /// Opens the state that another engine left.
     ///
     /// # Errors
@@ -128,7 +136,7 @@ impl Slots {
         if map.len() < HEADER || !(map.len() - HEADER).is_multiple_of(SLOT) {
             return Err(SlotsError::Stale);
         }
-        let slots = Slots { map };
+        let slots = Slots::over(map);
         let mut magic = [0; 8];
         slots.map.read(0, &mut magic);
         if magic != *MAGIC {
@@ -155,7 +163,7 @@ impl Slots {
         file.set_len(0)?;
         let map = Mapping::new(file, HEADER + MOST as usize * SLOT)?;
         map.grow(HEADER)?;
-        let slots = Slots { map };
+        let slots = Slots::over(map);
         slots.map.write(LAYOUT_AT, &LAYOUT.to_le_bytes());
         slots.map.write(BOOT_AT, &boot_bytes(boot_id));
         slots.map.write(TOKEN_AT, &token.to_le_bytes());

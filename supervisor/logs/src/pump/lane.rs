@@ -11,13 +11,15 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use memchr::memrchr;
+use memchr::{memchr, memrchr};
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Tell;
 use super::log::Log;
 use super::pacing::{Backoff, FEW};
-use super::stage::{CHUNK, Scratch, Stage, has_ended, readable};
+use super::stage::{CHUNK, Scratch, Stage, readable};
+use super::transfer::reason;
 use crate::{
     Family, Folder, Format, Janitor, LogError, Losses, OnFull, Registry, StreamId, Target,
 };
@@ -25,9 +27,9 @@ use crate::{
 /// How long a run may leave a line half written before another run that is alive beside it ends it.
 const HALF_LINE: Duration = Duration::from_secs(1);
 
-/// What is taken at once where space for it must be sure, also with a time before each byte: if all
-/// of them are newlines, that is 26 times as much.
-const STAMPED_CHUNK: usize = 32 << 10;
+/// What is written at once with a time before each line: if all of it are newlines, that is 26 times
+/// as much.
+pub(super) const STAMPED_CHUNK: usize = 32 << 10;
 
 /// What the worker does with a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,29 +209,61 @@ impl Lane {
         Ok(())
     }
 
+    /// Opens the log. A run that is alone ends a half line at once, however long it says nothing;
+    /// but never the line that another one is writing.
+    pub(super) fn open(&mut self, way: &mut Way, now: Instant) -> Result<(), LogError> {
+        if self.sources.len() == 1 {
+            return self.admit(0, way, now);
+        }
+        self.log.file(way, now).map(drop)
+    }
+
+    /// Whether all that waits in the pipes could be taken.
+    pub(super) fn can_go_on(&mut self, way: &mut Way, now: Instant) -> Result<(), LogError> {
+        self.open(way, now)?;
+        let waiting = self.sources.iter().map(|s| readable(&s.pipe).unwrap_or(0));
+        let most = waiting.max().unwrap_or(0);
+        self.secure(most, way, now).map(drop)
+    }
+
+    /// Where nothing may be dropped: makes sure that what is taken can be kept. Says how many of
+    /// `most` bytes that is.
+    fn secure(&mut self, most: usize, way: &mut Way, now: Instant) -> Result<usize, LogError> {
+        let rules = &self.log.target.rules;
+        if rules.on_full == OnFull::Drop {
+            return Ok(most);
+        }
+        let (most, each) = match rules.format {
+            Format::Raw => (most, 1),
+            Format::Timestamp => (most.min(STAMPED_CHUNK), crate::rules::STAMP + 1),
+        };
+        self.log.reserve(way, now, (most * each) as u64)?;
+        Ok(most)
+    }
+
     /// Moves up to `most` bytes, all the way into the file.
     fn hop(&mut self, at: usize, most: usize, way: &mut Way, now: Instant) -> Result<Hop, Stuck> {
-        let source = &self.sources[at];
-        // One that says nothing must not end the line that another is writing.
-        if self.last != Some(source.key) && readable(&source.pipe).map_err(Stuck::Pipe)? == 0 {
-            let ended = has_ended(&source.pipe).map_err(Stuck::Pipe)?;
-            return Ok(if ended { Hop::Ended } else { Hop::Empty });
+        let waiting = readable(&self.sources[at].pipe).map_err(Stuck::Pipe)?;
+        if waiting == 0 {
+            // It ends no line of another run: it may have nothing to say any more.
+            return Ok(match self.sources[at].is_over() {
+                true => Hop::Ended,
+                false => Hop::Empty,
+            });
         }
-        self.admit(at, way, now)?;
-        let mut most = most;
-        let rules = &self.log.target.rules;
-        if rules.on_full == OnFull::Block {
-            let each = match rules.format {
-                Format::Raw => 1,
-                Format::Timestamp => {
-                    most = most.min(STAMPED_CHUNK);
-                    crate::rules::STAMP + 1
+        match self.admit(at, way, now) {
+            Ok(()) => {}
+            Err(error) if self.may_drop() && error.is_no_room() => {
+                if self.make_room(way) {
+                    return Ok(Hop::Moved(0));
                 }
-            };
-            let waiting = readable(&self.sources[at].pipe).map_err(Stuck::Pipe)?;
-            most = most.min(waiting.max(1));
-            self.log.reserve(way, now, (most * each) as u64)?;
+                self.why = reason(&error);
+                self.drop_pipe(at, way)?;
+                return Ok(Hop::Moved(waiting));
+            }
+            Err(error) => return Err(error.into()),
         }
+        let most = self.secure(most.min(waiting), way, now)?;
         let source = &mut self.sources[at];
         let taken = match way.stage.take(source.pipe.as_fd(), &self.id, most) {
             Ok(0) => return Ok(Hop::Ended),
@@ -251,7 +285,8 @@ impl Lane {
             return Ok(CHUNK);
         }
         let source = &self.sources[at];
-        let patient = |seen: usize| seen < source.capacity / 2;
+        let waiting = readable(&source.pipe).map_err(Stuck::Pipe)?;
+        let patient = waiting < source.capacity / 2;
         let last = self.last.filter(|last| *last != key);
         let last_lives = last.is_some_and(|last| {
             self.sources
@@ -260,11 +295,13 @@ impl Lane {
         });
         if last_lives
             && now.saturating_duration_since(self.wrote_at) < HALF_LINE
-            && !self.log.ends_line().unwrap_or(true)
-            && patient(readable(&source.pipe).map_err(Stuck::Pipe)?)
+            && self.is_inside_line()
+            && patient
         {
             return Ok(0);
         }
+        self.end_line_of_other(at, way, now)?;
+        let source = &self.sources[at];
         let seen = Scratch::made(&mut way.scratch)
             .and_then(|scratch| scratch.look(source.pipe.as_fd(), CHUNK))
             .map_err(Stuck::Stage)?;
@@ -272,9 +309,33 @@ impl Lane {
             Some(end) => end + 1,
             // Nothing: whether that is the end is found out by asking for more.
             None if seen.is_empty() => CHUNK,
-            None if patient(seen.len()) => 0,
+            None if patient => 0,
             None => seen.len(),
         })
+    }
+
+    fn is_inside_line(&self) -> bool {
+        self.losses.inside_line || !self.log.ends_line().unwrap_or(true)
+    }
+
+    /// Before the source at `at` has its turn: where another run has written half a line, and the
+    /// rest of it has come, that goes first.
+    fn end_line_of_other(&mut self, at: usize, way: &mut Way, now: Instant) -> Result<(), Stuck> {
+        let key = self.sources[at].key;
+        let other = self.last.filter(|last| *last != key);
+        let Some(other) = other.and_then(|other| self.position(other)) else {
+            return Ok(());
+        };
+        if !self.is_inside_line() {
+            return Ok(());
+        }
+        let seen = Scratch::made(&mut way.scratch)
+            .and_then(|scratch| scratch.look(self.sources[other].pipe.as_fd(), CHUNK))
+            .map_err(Stuck::Stage)?;
+        if let Some(end) = memchr(b'\n', seen) {
+            self.hop(other, end + 1, way, now)?;
+        }
+        Ok(())
     }
 
     /// A pipe's share of one round. Ends early when little was there: whether the pipe is empty
@@ -307,6 +368,9 @@ impl Lane {
     /// Empties a pipe, but takes no more than it can hold: others may still write to it.
     pub(super) fn drain(&mut self, at: usize, way: &mut Way, now: Instant) -> Result<(), Stuck> {
         let mut left = self.sources[at].capacity;
+        if readable(&self.sources[at].pipe).map_err(Stuck::Pipe)? > 0 {
+            self.end_line_of_other(at, way, now)?;
+        }
         while left > 0 {
             match self.hop(at, left, way, now)? {
                 Hop::Moved(n) => left = left.saturating_sub(n),
@@ -326,15 +390,14 @@ impl Lane {
 
     /// The log cannot be opened: bytes wait in the app's pipe, and where they may be dropped, they
     /// are before the app has to wait.
-    pub(super) fn drop_overflow(&mut self, why: &LogError, way: &mut Way) -> Result<(), Stuck> {
-        if self.log.target.rules.on_full == OnFull::Block || !way.stage.is_empty() {
+    pub(super) fn drop_overflow(&mut self, way: &mut Way) -> Result<(), Stuck> {
+        if !self.may_drop() || !way.stage.is_empty() {
             return Ok(());
         }
         for at in 0..self.sources.len() {
             let source = &self.sources[at];
             let waiting = readable(&source.pipe).map_err(Stuck::Pipe)?;
             if waiting >= source.capacity / 2 {
-                self.why = why.to_string();
                 self.drop_pipe(at, way)?;
             }
         }
@@ -346,6 +409,10 @@ impl Lane {
         let why = self.why.clone();
         let mut left = self.sources[at].capacity;
         while left > 0 {
+            if readable(&self.sources[at].pipe).map_err(Stuck::Pipe)? == 0 {
+                break;
+            }
+            self.begin_unwritten(at, way);
             let pipe = self.sources[at].pipe.as_fd();
             match way.stage.take(pipe, &self.id, left) {
                 Ok(0) | Err(Errno::EAGAIN) => break,
@@ -355,5 +422,61 @@ impl Lane {
             self.drop_staged(&why, way)?;
         }
         Ok(())
+    }
+
+    /// Bytes of this source are taken though the log cannot be opened: if a line is cut by that, it
+    /// is one of this source. A half line before it is ended by the marker.
+    fn begin_unwritten(&mut self, at: usize, way: &Way) {
+        let source = &mut self.sources[at];
+        let (key, fresh) = (source.key, std::mem::take(&mut source.fresh));
+        if fresh {
+            // Unknown: as if it stood behind all there is.
+            way.stage.ledger().begun(key, u64::MAX);
+        }
+        let before = self.last.replace(key);
+        if fresh || before.is_some_and(|before| before != key) {
+            self.end_lost_line(way);
+        }
+    }
+
+    /// Counts what is in a pipe as dropped without taking it out, where the staging pipe is not
+    /// free. The pipe is to be closed then.
+    pub(super) fn lose_pipe(&mut self, at: usize, way: &mut Way) {
+        let pipe = &self.sources[at].pipe;
+        // What cannot be read cannot be counted.
+        let bytes = readable(pipe).unwrap_or(0) as u64;
+        let seen = Scratch::made(&mut way.scratch).and_then(|s| s.look(pipe.as_fd(), CHUNK));
+        let seen = seen.unwrap_or_default();
+        let lines = memchr::memchr_iter(b'\n', seen).count() as u64;
+        let half = bytes > 0 && !seen.ends_with(b"\n");
+        let lines = lines + u64::from(half);
+        self.losses.lines += lines;
+        self.losses.untold_lines += lines;
+        self.losses.bytes += bytes;
+        self.losses.untold_bytes += bytes;
+        way.stage.ledger().set_losses(&self.id, &self.losses);
+    }
+
+    /// Whether bytes are dropped rather than kept waiting.
+    pub(super) fn may_drop(&self) -> bool {
+        match self.log.target.rules.on_full {
+            OnFull::Drop => true,
+            OnFull::Block => false,
+        }
+    }
+}
+
+impl Source {
+    /// Nobody can write to it any more, and nothing is in it.
+    pub(super) fn is_over(&self) -> bool {
+        let mut fds = [PollFd::new(self.pipe.as_fd(), PollFlags::POLLIN)];
+        // A pipe that cannot be asked is found out when it is read.
+        let asked = poll(&mut fds, PollTimeout::ZERO).unwrap_or(0);
+        let is = |flags| {
+            fds[0]
+                .revents()
+                .is_some_and(|found| found.intersects(flags))
+        };
+        asked > 0 && is(PollFlags::POLLHUP) && !is(PollFlags::POLLIN)
     }
 }

@@ -32,6 +32,9 @@ const PENDING_FOR: Duration = Duration::from_secs(1);
 const RESERVE: u64 = 1 << 20;
 const RESERVE_PART: u64 = 32;
 
+/// Reserved besides: for a marker, and for what a rotation in the middle of the bytes takes.
+const SPARE: u64 = 16 << 10;
+
 /// How long a rotation that failed is not tried again.
 const ROTATE_AGAIN: Duration = Duration::from_secs(10);
 
@@ -54,6 +57,10 @@ struct Open {
     index: Option<Writer>,
     /// When the oldest index record that is kept back was made.
     pending_since: Option<Instant>,
+    /// The position in the stream of the file's first byte.
+    base: u64,
+    /// Where it ended when it was last written.
+    end: u64,
     begun_ms: i64,
     /// The size at which the file's age asked for a rotation.
     aged_at: Option<u64>,
@@ -111,6 +118,10 @@ impl Log {
             .as_ref()
             .is_some_and(|open| seen || self.family.is_current(&open.file));
         if !current {
+            if let Some(open) = &self.open {
+                // Whatever has become of the file and its index: the stream goes on.
+                self.next_base = Some(open.base + open.end);
+            }
             self.close();
             self.open = Some(self.open_live(way)?);
         }
@@ -132,14 +143,17 @@ impl Log {
             way.janitor.adopted(&self.family, &self.target);
         }
         let file = self.family.open_live()?;
-        let reserved = size_of(&file).unwrap_or(0);
+        let size = size_of(&file).unwrap_or(0);
+        let base = self.next_base.take();
         Ok(Open {
             file,
             index: None,
+            base: base.unwrap_or_else(|| base_after(&self.family).unwrap_or(0)),
+            end: size,
             pending_since: None,
             begun_ms: wall_ms(),
             aged_at: None,
-            reserved,
+            reserved: size,
         })
     }
 
@@ -149,8 +163,7 @@ impl Log {
         if open.index.as_ref().is_some_and(|index| !index.is_deleted()) {
             return;
         }
-        let base = self.next_base.take();
-        let base = base.unwrap_or_else(|| base_after(&self.family).unwrap_or(0));
+        let base = open.base;
         let opened = self.family.open_index().and_then(|index| {
             Writer::open(index, &open.file, wall_ms(), base).map_err(|source| LogError::Io {
                 doing: "read the time index of",
@@ -173,6 +186,7 @@ impl Log {
                 ),
             }),
         }
+        open.base = writer.base();
         open.index = Some(writer);
     }
 
@@ -198,10 +212,34 @@ impl Log {
         Ok((file, size))
     }
 
+    /// Takes back what was written from `offset` on, if `file` is still the live one. Where another
+    /// has its name by now, what was begun is in one that is not ours.
+    pub(super) fn cut(
+        &mut self,
+        offset: u64,
+        file: (u64, u64),
+        way: &Way,
+        now: Instant,
+    ) -> Result<(), LogError> {
+        let (_, size) = self.at_end(way, now)?;
+        let path = self.family.live();
+        if let Some(open) = self.open.as_mut()
+            && identity(&open.file) == Some(file)
+            && size > offset
+        {
+            open.file
+                .set_len(offset)
+                .map_err(|source| LogError::io("undo what was begun in", path, source))?;
+            // The index has taken note of bytes that are gone; on the disk it has not.
+            (open.index, open.end) = (None, offset);
+            self.mend_index(way);
+        }
+        Ok(())
+    }
+
     /// Device and inode of the open file.
     pub(super) fn identity(&self) -> Option<(u64, u64)> {
-        let meta = self.open.as_ref()?.file.metadata().ok()?;
-        Some((meta.dev(), meta.ino()))
+        identity(&self.open.as_ref()?.file)
     }
 
     /// Whether the open file is empty or its last byte ends a line.
@@ -215,8 +253,7 @@ impl Log {
     /// Where the next byte comes to stand in the stream.
     pub(super) fn position(&self) -> u64 {
         let Some(open) = &self.open else { return 0 };
-        let base = open.index.as_ref().map_or(0, Writer::base);
-        base + size_of(&open.file).unwrap_or(0)
+        open.base + size_of(&open.file).unwrap_or(0)
     }
 
     /// The last lines that stand at `position` in the stream or later.
@@ -229,10 +266,9 @@ impl Log {
         let Some(open) = &self.open else {
             return Vec::new();
         };
-        let base = open.index.as_ref().map_or(0, Writer::base);
         let since = size_of(&open.file)
             .unwrap_or(0)
-            .saturating_sub(position.saturating_sub(base));
+            .saturating_sub(position.saturating_sub(open.base));
         last_lines(&open.file, LINES, BYTES.min(since)).map_or(Vec::new(), |tail| tail.bytes)
     }
 
@@ -252,7 +288,10 @@ impl Log {
         }
         let age = self.target.rules.max_age?;
         let open = self.open.as_mut().filter(|_| size > 0)?;
-        let lived = wall_ms().saturating_sub(open.begun_ms);
+        let now = wall_ms();
+        // A clock that was set back would keep it young for ever.
+        open.begun_ms = open.begun_ms.min(now);
+        let lived = now - open.begun_ms;
         if lived < i64::try_from(age.as_millis()).unwrap_or(i64::MAX) {
             return None;
         }
@@ -299,6 +338,11 @@ impl Log {
         let Some(open) = self.open.as_mut() else {
             return Ok(());
         };
+        if size < open.end {
+            // Somebody has emptied it, and its blocks are anybody's.
+            open.reserved = size;
+        }
+        let bytes = bytes + SPARE;
         if size + bytes <= open.reserved {
             return Ok(());
         }
@@ -313,8 +357,13 @@ impl Log {
                     open.reserved = size + more;
                     return Ok(());
                 }
-                // Then a full disk is found out when the bytes are on their way.
-                Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => return Ok(()),
+                // As good as it can be had: others may be faster.
+                Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) if free >= more => {
+                    return Ok(());
+                }
+                Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => {
+                    refused = Err(Errno::ENOSPC);
+                }
                 Err(errno) => refused = Err(errno),
             }
         }
@@ -328,8 +377,16 @@ impl Log {
     /// The file has grown to this size.
     pub(super) fn note(&mut self, size: u64, now: Instant) {
         let Some(open) = &mut self.open else { return };
+        if size < open.end {
+            // It was emptied: what comes is a new file in all but name.
+            open.base += open.end;
+            (open.begun_ms, open.aged_at) = (wall_ms(), None);
+            open.reserved = open.reserved.min(size);
+        }
+        open.end = size;
         let Some(index) = &mut open.index else { return };
         index.note(size, wall_ms());
+        open.base = index.base();
         let since = *open.pending_since.get_or_insert(now);
         if index.pending() >= PENDING || now.saturating_duration_since(since) >= PENDING_FOR {
             open.flush_index();
@@ -351,9 +408,6 @@ impl Log {
             path,
             source,
         })?;
-        if let Some(open) = &mut self.open {
-            open.reserved = 0;
-        }
         self.note(0, now);
         self.sync();
         Ok(())
@@ -379,6 +433,7 @@ impl Open {
         {
             // It costs at most the reserve that stays.
             let _ = self.file.set_len(size);
+            self.reserved = size;
         }
     }
 }
@@ -390,6 +445,11 @@ fn base_after(family: &Family) -> Option<u64> {
     let opened = family.open_for_reading(newest).ok()??;
     let base = Index::read(&opened.index?).ok()?.base()?;
     Some(base + newest.size)
+}
+
+fn identity(file: &File) -> Option<(u64, u64)> {
+    let meta = file.metadata().ok()?;
+    Some((meta.dev(), meta.ino()))
 }
 
 fn size_of(file: &File) -> io::Result<u64> {

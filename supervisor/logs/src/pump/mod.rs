@@ -133,6 +133,9 @@ struct State {
     tell: Tell,
     mounts: Mounts,
     workers: BTreeMap<PathBuf, Handle>,
+    /// Mounts that no thread of their own could be had for, and whose thread they share. For good:
+    /// never two threads for one file.
+    sharing: BTreeMap<PathBuf, PathBuf>,
     /// Staging pipes that no worker uses.
     spare: Vec<Stage>,
     /// Staging pipes there are, used or not: also the number of the next.
@@ -182,6 +185,7 @@ impl Pump {
             tell: Arc::new(tell),
             mounts: Mounts::read(),
             workers: BTreeMap::new(),
+            sharing: BTreeMap::new(),
             spare: Vec::new(),
             stages: 0,
             total: None,
@@ -199,10 +203,9 @@ impl Pump {
     /// [`Ledger::begun`]. The pipes of one stream must be attached in the order of their runs.
     pub fn attach(&self, key: u64, target: Target, pipe: OwnedFd, fresh: bool) {
         let mut state = lock(&self.state);
-        let mount = state.mount_of(&target);
-        lock(&state.places).insert(key, mount.clone());
+        let place = state.place(&target);
         let id = target.id.clone();
-        match state.worker(&mount) {
+        match state.worker(&place, &id) {
             Ok(orders) => orders.give(Order::Attach {
                 key,
                 target,
@@ -216,6 +219,8 @@ impl Pump {
                 error: error.to_string(),
             }),
         }
+        let place = state.shared(place);
+        lock(&state.places).insert(key, place);
     }
 
     /// The run is over: move what is in its pipe, at most one pipe's worth if others still write
@@ -223,11 +228,12 @@ impl Pump {
     pub fn finish(&self, key: u64) {
         let state = lock(&self.state);
         let place = lock(&state.places).get(&key).cloned();
-        match place.and_then(|mount| state.workers.get(&mount)) {
+        match place.as_ref().and_then(|place| state.workers.get(place)) {
             Some(worker) => worker.orders.give(Order::Finish { key }),
             None => (state.tell)(Event::Finished {
                 key,
-                kept: false,
+                // Attached, but no thread could be had for it.
+                kept: place.is_some(),
                 tail: Vec::new(),
             }),
         }
@@ -266,11 +272,11 @@ impl Pump {
         let mut state = lock(&self.state);
         let mut parts = BTreeMap::<PathBuf, Vec<Target>>::new();
         for target in targets {
-            let mount = state.mount_of(&target);
-            parts.entry(mount).or_default().push(target);
+            let place = state.place(&target);
+            parts.entry(place).or_default().push(target);
         }
-        for (done, (mount, targets)) in shared(parts.len(), Box::new(done)).into_iter().zip(parts) {
-            match state.worker(&mount) {
+        for (done, (place, targets)) in shared(parts.len(), Box::new(done)).into_iter().zip(parts) {
+            match state.worker(&place, &targets[0].id) {
                 Ok(orders) => orders.give(Order::Empty { targets, done }),
                 Err(error) => done(Err(error)),
             }
@@ -330,10 +336,41 @@ impl State {
         }
     }
 
-    fn worker(&mut self, mount: &Path) -> Result<Arc<Orders>, LogError> {
+    /// The mount whose thread writes the target's files.
+    fn place(&mut self, target: &Target) -> PathBuf {
+        let mount = self.mount_of(target);
+        self.shared(mount)
+    }
+
+    fn shared(&self, mount: PathBuf) -> PathBuf {
+        self.sharing.get(&mount).cloned().unwrap_or(mount)
+    }
+
+    /// The thread of this mount. Where none can be had, that of another one does it, too, and is
+    /// held up where this one's disk hangs: better than no log, which would stop the app.
+    fn worker(&mut self, mount: &Path, id: &StreamId) -> Result<Arc<Orders>, LogError> {
         if let Some(worker) = self.workers.get(mount) {
             return Ok(Arc::clone(&worker.orders));
         }
+        let error = match self.another_worker(mount) {
+            Ok(orders) => return Ok(orders),
+            Err(error) => error,
+        };
+        let Some((other, worker)) = self.workers.first_key_value() else {
+            return Err(error);
+        };
+        self.sharing.insert(mount.to_owned(), other.clone());
+        (self.tell)(Event::Notice {
+            id: id.clone(),
+            text: format!(
+                "{error}; until then they wait for the disk at {}",
+                other.display()
+            ),
+        });
+        Ok(Arc::clone(&worker.orders))
+    }
+
+    fn another_worker(&mut self, mount: &Path) -> Result<Arc<Orders>, LogError> {
         let stage = match self.spare.pop() {
             Some(stage) => stage,
             None if self.stages >= STAGES => return Err(too_many(mount)),

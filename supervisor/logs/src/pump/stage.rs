@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice, tee};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::pipe2;
 use rustix::io::ioctl_fionread;
 
@@ -243,22 +242,6 @@ fn move_bytes(from: BorrowedFd<'_>, to: BorrowedFd<'_>, most: usize) -> nix::Res
 pub(super) fn readable(pipe: impl AsFd) -> nix::Result<usize> {
     let count = ioctl_fionread(pipe).map_err(|e| Errno::from_raw(e.raw_os_error()))?;
     usize::try_from(count).map_err(|_| Errno::EOVERFLOW)
-}
-
-/// Whether nobody can write to a pipe any more, and it is empty.
-pub(super) fn has_ended(pipe: impl AsFd) -> nix::Result<bool> {
-    let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
-    loop {
-        match poll(&mut fds, PollTimeout::ZERO) {
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
-            Ok(_) => {
-                let events = fds[0].revents().unwrap_or(PollFlags::empty());
-                let readable = events.contains(PollFlags::POLLIN);
-                return Ok(!readable && events.contains(PollFlags::POLLHUP));
-            }
-        }
-    }
 }
 
 /// How many bytes fit into a pipe; fails for everything else.

@@ -11,7 +11,7 @@ use std::time::Instant;
 use memchr::{memchr, memchr_iter};
 
 use super::Event;
-use super::lane::{Lane, Stuck, Way};
+use super::lane::{Lane, STAMPED_CHUNK, Stuck, Way};
 use super::log::{Log, wall_ms};
 use super::stage::CHUNK;
 use crate::rules::stamp;
@@ -53,7 +53,7 @@ impl Lane {
                 },
             };
             match self.log.target.rules.on_full {
-                OnFull::Drop if is_no_space(&error) && self.make_room(way) => {}
+                OnFull::Drop if error.is_no_room() && self.make_room(way) => {}
                 OnFull::Drop => self.drop_staged(&reason(&error), way)?,
                 // Waiting for a person to repair one log would hold up all the others.
                 OnFull::Block if error.is_about_this_log() => {
@@ -72,8 +72,10 @@ impl Lane {
         }
         let id = std::sync::Arc::clone(self.id());
         way.stage.own(&id);
-        // Still no room: it is tried again.
-        let _ = self.write_marker(way, now);
+        if self.write_marker(way, now).is_err() {
+            // Still no room: it is tried again, and nothing is to be undone that comes meanwhile.
+            way.stage.end();
+        }
     }
 
     fn store_some(&mut self, way: &mut Way, now: Instant) -> Result<(), Held> {
@@ -110,7 +112,7 @@ impl Lane {
                 self.log.note(size + moved as u64, now);
                 Ok(())
             }
-            Format::Timestamp => self.write_stamped(most, way, now),
+            Format::Timestamp => self.write_stamped(most.min(STAMPED_CHUNK), way, now),
         }
     }
 
@@ -185,7 +187,7 @@ impl Lane {
     }
 
     /// Deletes the oldest rotated file of the app, if there is one.
-    fn make_room(&self, way: &Way) -> bool {
+    pub(super) fn make_room(&self, way: &Way) -> bool {
         matches!(
             drop_oldest_archive(&way.folder, &self.log.target),
             Ok(Some(_))
@@ -249,12 +251,11 @@ impl Lane {
         match step {
             Step::None => {}
             Step::Writing { offset, file } => {
-                self.log.file(way, now)?;
-                let same = self.log.identity() == Some(file);
-                let (live, size) = self.log.at_end(way, now)?;
-                // Where another file has the name by now, what was begun is in one that is not ours.
-                if same && size > offset {
-                    live.set_len(offset).map_err(Stuck::Stage)?;
+                match self.log.cut(offset, file, way, now) {
+                    Ok(()) => {}
+                    // Waiting for a person to repair one log would hold up all the others.
+                    Err(error) if self.may_drop() || error.is_about_this_log() => {}
+                    Err(error) => return Err(stuck(error)),
                 }
                 way.stage.end();
             }
@@ -284,16 +285,6 @@ fn splice(
     })
 }
 
-fn is_no_space(error: &LogError) -> bool {
-    let LogError::Io { source, .. } = error else {
-        return false;
-    };
-    matches!(
-        source.kind(),
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
-    )
-}
-
 fn stuck(error: LogError) -> Stuck {
     match error {
         LogError::Io { source, .. } => Stuck::Stage(source),
@@ -302,7 +293,7 @@ fn stuck(error: LogError) -> Stuck {
 }
 
 /// What a marker says.
-fn reason(error: &LogError) -> String {
+pub(super) fn reason(error: &LogError) -> String {
     match error {
         LogError::Io { source, .. } => match source.raw_os_error() {
             Some(code) => nix::errno::Errno::from_raw(code).desc().to_owned(),

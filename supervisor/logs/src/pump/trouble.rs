@@ -13,6 +13,7 @@ use std::time::Instant;
 use super::Event;
 use super::lane::{Lane, State, Stuck};
 use super::pacing::Backoff;
+use super::transfer::reason;
 use super::worker::{PAY_EVERY, Worker};
 use crate::{Losses, Step, StreamId};
 
@@ -28,7 +29,7 @@ impl Worker {
         let error = self.explain(&id, &stuck);
         self.tell_trouble(&id, error);
         if let (Stuck::Log(error), Some(lane)) = (&stuck, self.lanes.get_mut(&id)) {
-            lane.why = error.to_string();
+            lane.why = reason(error);
         }
         // Whatever the reason: with bytes in the staging pipe nothing else may move.
         if !self.way.stage.is_empty() {
@@ -59,7 +60,7 @@ impl Worker {
     }
 
     /// Stops looking at the pipes of a stream until its log can be opened: they would wake the
-    /// thread all the time.
+    /// thread all the time. But where bytes may be dropped no app has to wait for that.
     fn hold_up(&mut self, id: &Arc<StreamId>, now: Instant) {
         let Some(lane) = self.lanes.get_mut(id) else {
             return;
@@ -69,9 +70,31 @@ impl Worker {
             none => *none = Some(Backoff::new(now)),
         }
         self.troubled.insert(Arc::clone(id));
+        if lane.may_drop() {
+            return;
+        }
         for key in self.keys_in(id, State::Watched) {
             self.set_state(key, State::Waiting);
         }
+    }
+
+    /// The pipe of a stream whose log cannot be opened, and whose bytes may be dropped: looked at
+    /// from time to time.
+    pub(super) fn hold_back(&mut self, key: u64) {
+        self.pacer.deferred();
+        let Some((lane, at, way)) = self.find(key) else {
+            return;
+        };
+        if lane.sources[at].is_over() {
+            self.set_state(key, State::Ended);
+            // What it wrote is dropped: there are no last lines.
+            let tail = Vec::new();
+            return self.tell(Event::Ended { key, tail });
+        }
+        if lane.drop_overflow(way).is_err() {
+            self.blocked = Some(Backoff::new(Instant::now()));
+        }
+        self.note_debt(key, Instant::now());
     }
 
     /// Tries whatever is due.
@@ -193,12 +216,16 @@ impl Worker {
         let Some(lane) = self.lanes.get_mut(id) else {
             return;
         };
-        if let Err(error) = lane.admit(0, &mut self.way, now) {
+        if let Err(error) = lane.can_go_on(&mut self.way, now) {
             if let Some(backoff) = &mut lane.trouble {
                 backoff.failed_again(now);
             }
-            if lane.drop_overflow(&error, &mut self.way).is_err() {
-                self.blocked = Some(Backoff::new(now));
+            lane.why = reason(&error);
+            if lane.may_drop() {
+                // Rules that have changed meanwhile, or a run that has come.
+                for key in self.keys_in(id, State::Waiting) {
+                    self.watch(key, now);
+                }
             }
             return;
         }
@@ -220,6 +247,9 @@ impl Worker {
             // It failed in the same breath: not a new beginning.
             *again = before;
             again.failed_again(now);
+        }
+        if self.lanes.get(id).is_some_and(Lane::owes) && self.owing.insert(Arc::clone(id)) {
+            self.pay_at = now;
         }
         self.recovered(id);
     }
@@ -279,12 +309,14 @@ impl Worker {
 
     /// Throws away what is in a pipe, counts it, and lets go of the pipe.
     pub(super) fn give_up(&mut self, key: u64) {
-        if let Some((lane, at, way)) = self.find(key)
-            && way.stage.is_empty()
-        {
+        if let Some((lane, at, way)) = self.find(key) {
             let (told, before) = (lane.owes(), lane.losses.bytes);
-            // What cannot be read cannot be counted.
-            let _ = lane.drop_pipe(at, way);
+            if way.stage.is_empty() {
+                // What cannot be read cannot be counted.
+                let _ = lane.drop_pipe(at, way);
+            } else {
+                lane.lose_pipe(at, way);
+            }
             let losses = lane.losses;
             let id = Some(StreamId::clone(lane.id()));
             if told && losses.bytes > before {
@@ -306,7 +338,7 @@ impl Worker {
         }
     }
 
-    fn recovered(&mut self, id: &Arc<StreamId>) {
+    pub(super) fn recovered(&mut self, id: &Arc<StreamId>) {
         let held_up = self.way.stage.owner() == Some(id);
         if let Some(lane) = self.lanes.get_mut(id)
             && !held_up

@@ -47,7 +47,7 @@ pub(super) struct Worker {
     /// The lanes that dropped something the log does not tell of yet, and when that is tried.
     pub(super) owing: BTreeSet<Arc<StreamId>>,
     pub(super) pay_at: Instant,
-    pacer: Pacer,
+    pub(super) pacer: Pacer,
     /// Set while the staging pipe cannot be emptied: nothing at all moves then.
     pub(super) blocked: Option<Backoff>,
 }
@@ -176,6 +176,7 @@ impl Worker {
             Pace::Rest(_) => EpollTimeout::ZERO,
         };
         self.pacer.begin(pace);
+        let mut ordered = false;
         // As often as it takes for each to have a turn: those that were given out come last.
         for _ in 0..=self.keys.len() / ready.len() {
             // An error is an interruption; the loop asks again.
@@ -184,6 +185,7 @@ impl Worker {
             for event in &ready[..count] {
                 if event.data() == WAKE {
                     self.orders.hush();
+                    ordered = true;
                 }
                 self.turn(event.data(), now);
             }
@@ -196,7 +198,11 @@ impl Worker {
         if next == Pace::Quiet && pace != Pace::Quiet {
             self.sync_all();
         }
-        next
+        match next {
+            // The order is not to wait for the end of a rest: it wakes nobody any more.
+            Pace::Rest(_) if ordered => Pace::Rest(Duration::ZERO),
+            Pace::Rest(_) | Pace::Quiet => next,
+        }
     }
 
     fn until_next_try(&self) -> EpollTimeout {
@@ -218,6 +224,9 @@ impl Worker {
         // What went wrong earlier in this round holds for the rest of it.
         if self.blocked.is_some() || self.state(key) != Some(State::Watched) {
             return;
+        }
+        if self.is_held_up(key) {
+            return self.hold_back(key);
         }
         let Some((lane, at, way)) = self.find(key) else {
             return;
@@ -271,12 +280,9 @@ impl Worker {
         let Some(lane) = self.lanes.get_mut(&id).filter(|l| l.trouble.is_none()) else {
             return;
         };
-        // At once, so that the file is there for those who want to follow it, and a half line
-        // of the run before is ended however long this one says nothing. But never into the
-        // line that another pipe is writing.
-        if lane.sources.len() == 1
-            && self.blocked.is_none()
-            && let Err(error) = lane.admit(0, &mut self.way, now)
+        // At once, so that the file is there for those who want to follow it.
+        if self.blocked.is_none()
+            && let Err(error) = lane.open(&mut self.way, now)
         {
             return self.stuck(key, Stuck::Log(error), now);
         }
@@ -361,6 +367,7 @@ impl Worker {
         way.stage.ledger().set_losses(&id, &lane.losses);
         let emptied = lane.log.empty(way, now);
         self.owing.remove(&id);
+        self.recovered(&id);
         self.settle(&id);
         emptied
     }

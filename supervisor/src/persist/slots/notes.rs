@@ -5,6 +5,8 @@
 //! the one before or the new one. A note of several words is written beside the one that holds, and
 //! one store of one word then makes it hold.
 
+use std::sync::PoisonError;
+
 use supervisor_core::{RunId, ServiceId};
 use supervisor_logs::{Losses, STAGES, Step};
 
@@ -105,6 +107,8 @@ impl Slots {
     /// while a run lives.
     pub fn set_begun(&self, cell: CellId, run: RunId, stream: u32, position: u64) {
         let at = run_at(cell);
+        // The two streams of a run may be in two threads, and their flags are in one word.
+        let _alone = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         if self.u64_at(at + RUN_NUMBER_AT) == run.0 {
             let position = position.to_le_bytes();
             self.map
@@ -236,6 +240,30 @@ mod tests {
         assert_ne!(slots.u32_at(at), holds);
         slots.map.write(at, &holds.to_le_bytes());
         assert_eq!(slots.losses(slot, 0), LOST);
+    }
+
+    #[test]
+    fn two_threads_note_where_the_streams_of_a_run_begin() {
+        let slots = slots();
+        let cell = CellId::new(slots.claim(&id("api", 0)).expect("room"), 0);
+        for number in 1..2000 {
+            let notes = super::super::RunNotes {
+                run: RunId(number),
+                ..Default::default()
+            };
+            slots.note(cell, &notes);
+            let together = std::sync::Barrier::new(2);
+            std::thread::scope(|scope| {
+                for stream in [0, 1] {
+                    let (slots, together) = (&slots, &together);
+                    scope.spawn(move || {
+                        together.wait();
+                        slots.set_begun(cell, RunId(number), stream, number);
+                    });
+                }
+            });
+            assert_eq!(slots.notes(cell).begun, [Some(number); 2]);
+        }
     }
 
     #[test]
