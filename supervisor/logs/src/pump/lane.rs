@@ -6,20 +6,20 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use memchr::{memchr, memrchr};
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Tell;
+use super::dropping::reason;
 use super::log::Log;
 use super::pacing::{Backoff, FEW};
+use super::source::{Source, State};
 use super::stage::{CHUNK, Scratch, Stage, readable};
-use super::transfer::reason;
 use crate::{
     Family, Folder, Format, Janitor, LogError, Losses, OnFull, Registry, StreamId, Target,
 };
@@ -30,32 +30,6 @@ const HALF_LINE: Duration = Duration::from_secs(1);
 /// What is written at once with a time before each line: if all of it are newlines, that is 26 times
 /// as much.
 pub(super) const STAMPED_CHUNK: usize = 32 << 10;
-
-/// What the worker does with a pipe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
-    /// It wakes the thread when there is something to read.
-    Watched,
-    /// It does not, because the stream's log cannot be written now.
-    Waiting,
-    /// All writers are gone and all is read; it would wake the thread for ever.
-    Ended,
-    /// The run is over, but bytes are left that could not be written.
-    Kept,
-}
-
-pub(super) struct Source {
-    pub(super) key: u64,
-    pub(super) pipe: OwnedFd,
-    /// No byte was ever moved, by anybody.
-    pub(super) fresh: bool,
-    pub(super) capacity: usize,
-    pub(super) state: State,
-    /// Where in the stream its first byte stands, if that is known.
-    pub(super) begun_at: Option<u64>,
-    /// When bytes of it were moved last.
-    pub(super) moved_at: Instant,
-}
 
 pub(super) struct Lane {
     pub(super) sources: VecDeque<Source>,
@@ -71,7 +45,7 @@ pub(super) struct Lane {
     pub(super) dropped_of_line: usize,
     id: Arc<StreamId>,
     /// Whose bytes are the last in the file, as far as this process knows.
-    last: Option<u64>,
+    pub(super) last: Option<u64>,
     wrote_at: Instant,
 }
 
@@ -150,11 +124,6 @@ impl Lane {
         self.sources.iter().position(|s| s.state == State::Kept)
     }
 
-    /// Whether the log has yet to tell what was dropped.
-    pub(super) fn owes(&self) -> bool {
-        self.losses.untold_bytes > 0
-    }
-
     /// Makes the source at `at` the one whose bytes come next, ending a half line of another.
     /// Killed in here, the next process may do it again: a line is only ended once.
     pub(super) fn admit(&mut self, at: usize, way: &mut Way, now: Instant) -> Result<(), LogError> {
@@ -181,16 +150,6 @@ impl Lane {
         Ok(())
     }
 
-    /// A line whose beginning was dropped ends here: the rest of it will not come.
-    pub(super) fn end_lost_line(&mut self, way: &Way) {
-        if self.losses.inside_line {
-            self.losses.inside_line = false;
-            self.losses.lines += 1;
-            self.losses.untold_lines += 1;
-            way.stage.ledger().set_losses(&self.id, &self.losses);
-        }
-    }
-
     fn end_half_line(&mut self, way: &mut Way, now: Instant) -> Result<(), LogError> {
         self.end_lost_line(way);
         let path = self.log.live().to_owned();
@@ -200,7 +159,7 @@ impl Lane {
             source,
         };
         let (file, size) = self.log.at_end(way, now)?;
-        match super::log::ends_line(file, size) {
+        match super::open::ends_line(file, size) {
             Ok(true) => return Ok(()),
             Ok(false) => file.write_all_at(b"\n", size).map_err(failed)?,
             Err(error) => return Err(failed(error)),
@@ -386,97 +345,5 @@ impl Lane {
         begun_at.map_or(Vec::new(), |position| {
             self.log.tail_from(position, way, now)
         })
-    }
-
-    /// The log cannot be opened: bytes wait in the app's pipe, and where they may be dropped, they
-    /// are before the app has to wait.
-    pub(super) fn drop_overflow(&mut self, way: &mut Way) -> Result<(), Stuck> {
-        if !self.may_drop() || !way.stage.is_empty() {
-            return Ok(());
-        }
-        for at in 0..self.sources.len() {
-            let source = &self.sources[at];
-            let waiting = readable(&source.pipe).map_err(Stuck::Pipe)?;
-            if waiting >= source.capacity / 2 {
-                self.drop_pipe(at, way)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives up what is in a pipe, at most what it can hold, and counts it.
-    pub(super) fn drop_pipe(&mut self, at: usize, way: &mut Way) -> Result<(), Stuck> {
-        let why = self.why.clone();
-        let mut left = self.sources[at].capacity;
-        while left > 0 {
-            if readable(&self.sources[at].pipe).map_err(Stuck::Pipe)? == 0 {
-                break;
-            }
-            self.begin_unwritten(at, way);
-            let pipe = self.sources[at].pipe.as_fd();
-            match way.stage.take(pipe, &self.id, left) {
-                Ok(0) | Err(Errno::EAGAIN) => break,
-                Ok(n) => left = left.saturating_sub(n),
-                Err(errno) => return Err(Stuck::Pipe(errno)),
-            }
-            self.drop_staged(&why, way)?;
-        }
-        Ok(())
-    }
-
-    /// Bytes of this source are taken though the log cannot be opened: if a line is cut by that, it
-    /// is one of this source. A half line before it is ended by the marker.
-    fn begin_unwritten(&mut self, at: usize, way: &Way) {
-        let source = &mut self.sources[at];
-        let (key, fresh) = (source.key, std::mem::take(&mut source.fresh));
-        if fresh {
-            // Unknown: as if it stood behind all there is.
-            way.stage.ledger().begun(key, u64::MAX);
-        }
-        let before = self.last.replace(key);
-        if fresh || before.is_some_and(|before| before != key) {
-            self.end_lost_line(way);
-        }
-    }
-
-    /// Counts what is in a pipe as dropped without taking it out, where the staging pipe is not
-    /// free. The pipe is to be closed then.
-    pub(super) fn lose_pipe(&mut self, at: usize, way: &mut Way) {
-        let pipe = &self.sources[at].pipe;
-        // What cannot be read cannot be counted.
-        let bytes = readable(pipe).unwrap_or(0) as u64;
-        let seen = Scratch::made(&mut way.scratch).and_then(|s| s.look(pipe.as_fd(), CHUNK));
-        let seen = seen.unwrap_or_default();
-        let lines = memchr::memchr_iter(b'\n', seen).count() as u64;
-        let half = bytes > 0 && !seen.ends_with(b"\n");
-        let lines = lines + u64::from(half);
-        self.losses.lines += lines;
-        self.losses.untold_lines += lines;
-        self.losses.bytes += bytes;
-        self.losses.untold_bytes += bytes;
-        way.stage.ledger().set_losses(&self.id, &self.losses);
-    }
-
-    /// Whether bytes are dropped rather than kept waiting.
-    pub(super) fn may_drop(&self) -> bool {
-        match self.log.target.rules.on_full {
-            OnFull::Drop => true,
-            OnFull::Block => false,
-        }
-    }
-}
-
-impl Source {
-    /// Nobody can write to it any more, and nothing is in it.
-    pub(super) fn is_over(&self) -> bool {
-        let mut fds = [PollFd::new(self.pipe.as_fd(), PollFlags::POLLIN)];
-        // A pipe that cannot be asked is found out when it is read.
-        let asked = poll(&mut fds, PollTimeout::ZERO).unwrap_or(0);
-        let is = |flags| {
-            fds[0]
-                .revents()
-                .is_some_and(|found| found.intersects(flags))
-        };
-        asked > 0 && is(PollFlags::POLLHUP) && !is(PollFlags::POLLIN)
     }
 }

@@ -6,7 +6,6 @@
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -16,7 +15,8 @@ use nix::sys::statvfs::fstatvfs;
 
 use super::Event;
 use super::lane::Way;
-use crate::index::{Index, Opened, Writer};
+use super::open::{Open, base_after, ends_line, identity, size_of};
+use crate::index::{Opened, Writer};
 use crate::tail::last_lines;
 use crate::{Family, LATEST, LogError, Target};
 
@@ -50,22 +50,6 @@ pub(super) struct Log {
     rotate_at: Option<Instant>,
     /// How large the file may grow, as of the last look.
     limit: Option<u64>,
-}
-
-struct Open {
-    file: File,
-    index: Option<Writer>,
-    /// When the oldest index record that is kept back was made.
-    pending_since: Option<Instant>,
-    /// The position in the stream of the file's first byte.
-    base: u64,
-    /// Where it ended when it was last written.
-    end: u64,
-    begun_ms: i64,
-    /// The size at which the file's age asked for a rotation.
-    aged_at: Option<u64>,
-    /// Up to here the blocks are ours.
-    reserved: u64,
 }
 
 /// Since the epoch, milliseconds.
@@ -412,52 +396,4 @@ impl Log {
         self.sync();
         Ok(())
     }
-}
-
-impl Open {
-    fn flush_index(&mut self) -> bool {
-        let had = self.pending_since.take().is_some();
-        if let Some(index) = &mut self.index
-            && index.flush().is_err()
-        {
-            // A full disk: times are lost, and lines may yet fit. The next look opens it anew.
-            self.index = None;
-        }
-        had
-    }
-
-    /// What was reserved and not used is given back.
-    fn free_reserve(&mut self) {
-        if let Ok(size) = size_of(&self.file)
-            && size < self.reserved
-        {
-            // It costs at most the reserve that stays.
-            let _ = self.file.set_len(size);
-            self.reserved = size;
-        }
-    }
-}
-
-/// Where a file begins that comes after the rotated ones, if their newest says so.
-fn base_after(family: &Family) -> Option<u64> {
-    let members = family.members().ok()?;
-    let newest = members.iter().find(|m| m.number == 1 && !m.compressed)?;
-    let opened = family.open_for_reading(newest).ok()??;
-    let base = Index::read(&opened.index?).ok()?.base()?;
-    Some(base + newest.size)
-}
-
-fn identity(file: &File) -> Option<(u64, u64)> {
-    let meta = file.metadata().ok()?;
-    Some((meta.dev(), meta.ino()))
-}
-
-fn size_of(file: &File) -> io::Result<u64> {
-    file.metadata().map(|meta| meta.len())
-}
-
-pub(super) fn ends_line(file: &File, size: u64) -> io::Result<bool> {
-    let mut last = [b'\n'];
-    // A file that was emptied meanwhile reads as nothing, and nothing is to be ended.
-    Ok(size == 0 || file.read_at(&mut last, size - 1)? == 0 || last == *b"\n")
 }

@@ -8,19 +8,17 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::time::Instant;
 
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 
-use super::Event;
+use super::dropping::reason;
 use super::lane::{Lane, STAMPED_CHUNK, Stuck, Way};
 use super::log::{Log, wall_ms};
 use super::stage::CHUNK;
 use crate::rules::stamp;
-use crate::{
-    Format, LATEST, LogError, Losses, OnFull, Step, StreamId, drop_oldest_archive, marker,
-};
+use crate::{Format, LATEST, LogError, Losses, OnFull, Step};
 
 /// Why bytes are still in the staging pipe.
-enum Held {
+pub(super) enum Held {
     /// The log cannot be opened.
     Log(LogError),
     /// It cannot be written.
@@ -63,19 +61,6 @@ impl Lane {
             }
         }
         Ok(())
-    }
-
-    /// Takes what the log owes into it, with nothing staged.
-    pub(super) fn settle_debt(&mut self, way: &mut Way, now: Instant) {
-        if !way.stage.is_empty() || !self.owes() || self.losses.inside_line {
-            return;
-        }
-        let id = std::sync::Arc::clone(self.id());
-        way.stage.own(&id);
-        if self.write_marker(way, now).is_err() {
-            // Still no room: it is tried again, and nothing is to be undone that comes meanwhile.
-            way.stage.end();
-        }
     }
 
     fn store_some(&mut self, way: &mut Way, now: Instant) -> Result<(), Held> {
@@ -135,35 +120,8 @@ impl Lane {
         written
     }
 
-    fn write_marker(&mut self, way: &mut Way, now: Instant) -> Result<(), Held> {
-        self.log.at_end(way, now)?;
-        let mut text = Vec::new();
-        if !self.log.ends_line().map_err(Held::Write)? {
-            text.push(b'\n');
-        }
-        if self.log.target.rules.format == Format::Timestamp {
-            text.extend_from_slice(&stamp(wall_ms()));
-        }
-        text.extend_from_slice(marker(&self.losses, &self.why).as_bytes());
-        text.push(b'\n');
-        let losses = Losses {
-            untold_lines: 0,
-            untold_bytes: 0,
-            ..self.losses
-        };
-        self.write_step(&text, 0, losses, way, now)?;
-        self.told = false;
-        let id = || StreamId::clone(self.id());
-        (way.tell)(Event::Dropped {
-            id: Some(id()),
-            losses,
-        });
-        (way.tell)(Event::Recovered { id: id() });
-        Ok(())
-    }
-
     /// Writes `bytes`, which were made of the first `count` that are staged, in one step.
-    fn write_step(
+    pub(super) fn write_step(
         &mut self,
         bytes: &[u8],
         count: usize,
@@ -184,66 +142,6 @@ impl Lane {
         way.stage.commit(count, losses).map_err(Held::Stage)?;
         self.log.note(size + bytes.len() as u64, now);
         Ok(())
-    }
-
-    /// Deletes the oldest rotated file of the app, if there is one.
-    pub(super) fn make_room(&self, way: &Way) -> bool {
-        matches!(
-            drop_oldest_archive(&way.folder, &self.log.target),
-            Ok(Some(_))
-        )
-    }
-
-    /// Gives up all that is staged, and counts it.
-    pub(super) fn drop_staged(&mut self, why: &str, way: &mut Way) -> Result<(), Stuck> {
-        self.why.clear();
-        self.why.push_str(why);
-        let first = !self.owes();
-        while !way.stage.is_empty() {
-            let seen = way.stage.peek(CHUNK).map_err(Stuck::Stage)?;
-            let count = seen.len();
-            let lines = memchr_iter(b'\n', seen).count();
-            let inside = !seen.ends_with(b"\n");
-            self.give_up(count, lines, inside, way)
-                .map_err(Stuck::Stage)?;
-        }
-        if first {
-            (way.tell)(Event::Dropped {
-                id: Some(StreamId::clone(self.id())),
-                losses: self.losses,
-            });
-        }
-        if !std::mem::replace(&mut self.told, true) {
-            (way.tell)(Event::Trouble {
-                id: StreamId::clone(self.id()),
-                error: format!(
-                    "{}: {why}; lines are dropped and counted until there is room",
-                    self.log.live().display()
-                ),
-            });
-        }
-        Ok(())
-    }
-
-    fn give_up(
-        &mut self,
-        count: usize,
-        lines: usize,
-        inside: bool,
-        way: &mut Way,
-    ) -> io::Result<()> {
-        let losses = &mut self.losses;
-        losses.bytes += count as u64;
-        losses.untold_bytes += count as u64;
-        losses.lines += lines as u64;
-        losses.untold_lines += lines as u64;
-        losses.inside_line = inside;
-        self.dropped_of_line = if inside && lines == 0 {
-            self.dropped_of_line + count
-        } else {
-            0
-        };
-        way.stage.commit(count, *losses)
     }
 
     /// Goes on where the process before was killed, before anything else is done with the stage.
@@ -289,16 +187,5 @@ fn stuck(error: LogError) -> Stuck {
     match error {
         LogError::Io { source, .. } => Stuck::Stage(source),
         other => Stuck::Stage(io::Error::other(other.to_string())),
-    }
-}
-
-/// What a marker says.
-pub(super) fn reason(error: &LogError) -> String {
-    match error {
-        LogError::Io { source, .. } => match source.raw_os_error() {
-            Some(code) => nix::errno::Errno::from_raw(code).desc().to_owned(),
-            None => source.to_string(),
-        },
-        other => other.to_string(),
     }
 }

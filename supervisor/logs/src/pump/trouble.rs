@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Event;
-use super::lane::{Lane, State, Stuck};
+use super::dropping::reason;
+use super::lane::{Lane, Stuck};
 use super::pacing::Backoff;
-use super::transfer::reason;
+use super::source::State;
 use super::worker::{PAY_EVERY, Worker};
 use crate::{Losses, Step, StreamId};
 
