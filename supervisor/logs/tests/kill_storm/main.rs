@@ -335,7 +335,7 @@ fn every_byte_arrives_once_however_often_the_pump_is_killed() {
         (lines, files) = (lines + found.0, files + found.1);
     }
     println!("{KILLS} kills, {caught} with staged bytes, {lines} lines, {files} files");
-    assert!(files > 100, "hardly anything was rotated: {files} files");
+    assert!(files > 20, "hardly anything was rotated: {files} files");
     assert!(
         caught > 0,
         "no kill came while bytes were on their way: the storm tests nothing"
