@@ -28,7 +28,7 @@ pub use marker::{is_marker, marker};
 pub use pump::{Event, Pump};
 pub use registry::Registry;
 pub use rules::{Format, LATEST, OnFull, Rules, Target};
-pub use tail::{Follower, Progress, Tail, last_lines};
+pub use tail::{Tail, last_lines};
 
 /// One of the two output streams of an app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

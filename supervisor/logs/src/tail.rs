@@ -1,4 +1,4 @@
-//! Reading logs: the last lines, and what comes after them.
+//! The last lines of one file.
 //!
 //! Works on any open descriptor of a log, also one that somebody else opened and passed on, and
 //! never moves its offset, which may be shared. Promises bounded memory whatever is in the file.
@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 
 /// How much is read at once, and how long a piece of a line can get.
 const BLOCK: usize = 64 << 10;
@@ -23,17 +23,6 @@ pub struct Tail {
     pub unfinished: u64,
     /// The first line began earlier than `bytes` does: it alone is longer than was asked for.
     pub cut: bool,
-}
-
-/// What one look at a growing log brought.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// How many lines, or pieces of very long lines, were handed over.
-    pub lines: u64,
-    /// The file had become shorter: it was read again from its beginning.
-    pub restarted: bool,
-    /// The file has no name any more and will not grow: ask for the new one.
-    pub gone: bool,
 }
 
 /// The last `n` lines of a log, as far as `max_bytes` allow; a half line at the end counts as
@@ -108,102 +97,4 @@ pub(crate) fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> io::Res
         }
     }
     Ok(done)
-}
-
-/// Reads what is appended to a log, line by line.
-#[derive(Debug)]
-pub struct Follower {
-    file: File,
-    offset: u64,
-    /// The beginning of a line whose newline has not come yet; at most a block.
-    half: Vec<u8>,
-}
-
-impl Follower {
-    /// Reads from `offset` on, which is taken for the beginning of a line.
-    #[must_use]
-    pub fn new(file: File, offset: u64) -> Follower {
-        Follower {
-            file,
-            offset,
-            half: Vec::new(),
-        }
-    }
-
-    /// Hands over every line that is complete by now, without its newline. A line longer than
-    /// 64 KiB comes in pieces. When the file was emptied, the half line that was waiting comes
-    /// first, since its rest will not come. (Emptied and grown beyond the old size between two
-    /// calls cannot be told from grown.)
-    ///
-    /// # Errors
-    /// When the file cannot be read; what was handed over before is not handed over again.
-    pub fn read_new(&mut self, sink: &mut dyn FnMut(&[u8])) -> io::Result<Progress> {
-        let meta = self.file.metadata()?;
-        let mut progress = Progress {
-            gone: meta.nlink() == 0,
-            ..Progress::default()
-        };
-        if meta.len() < self.offset {
-            progress.restarted = true;
-            self.offset = 0;
-            if !self.half.is_empty() {
-                sink(&self.half);
-                self.half.clear();
-                progress.lines += 1;
-            }
-        }
-        // Up to the size of now: with a fast writer there would be no end.
-        let mut left = meta.len() - self.offset;
-        let mut block = vec![0; BLOCK.min(usize::try_from(left).unwrap_or(BLOCK))];
-        while left > 0 {
-            let most = block.len().min(usize::try_from(left).unwrap_or(BLOCK));
-            let read = read_up_to(&self.file, &mut block[..most], self.offset)?;
-            if read == 0 {
-                break;
-            }
-            self.offset += read as u64;
-            left -= read as u64;
-            progress.lines += self.split(&block[..read], sink);
-        }
-        Ok(progress)
-    }
-
-    /// The line at the end that has no newline yet, as far as it was read.
-    #[must_use]
-    pub fn unfinished(&self) -> &[u8] {
-        &self.half
-    }
-
-    fn split(&mut self, block: &[u8], sink: &mut dyn FnMut(&[u8])) -> u64 {
-        let mut count = 0;
-        for part in block.split_inclusive(|b| *b == b'\n') {
-            let (text, complete) = match part.split_last() {
-                Some((b'\n', text)) => (text, true),
-                _ => (part, false),
-            };
-            let mut rest = text;
-            while self.half.len() + rest.len() > BLOCK {
-                let (piece, more) = rest.split_at(BLOCK - self.half.len());
-                self.half.extend_from_slice(piece);
-                sink(&self.half);
-                self.half.clear();
-                count += 1;
-                rest = more;
-            }
-            match (complete, self.half.is_empty()) {
-                (true, true) => sink(rest),
-                (true, false) => {
-                    self.half.extend_from_slice(rest);
-                    sink(&self.half);
-                    self.half.clear();
-                }
-                (false, _) => {
-                    self.half.extend_from_slice(rest);
-                    continue;
-                }
-            }
-            count += 1;
-        }
-        count
-    }
 }

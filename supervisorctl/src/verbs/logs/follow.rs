@@ -56,7 +56,7 @@ struct Follow<'a> {
     filter: Filter,
     printer: Printer<'a>,
     streams: Vec<Followed>,
-    /// By the number in [`Watch`].
+    /// By the number of the watch.
     inotifies: BTreeMap<usize, File>,
     /// What ran at the last look.
     runs: Option<BTreeSet<Run>>,
