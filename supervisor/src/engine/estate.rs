@@ -94,10 +94,10 @@ impl Estate {
         }
     }
 
-    /// Returns when the keeper has all that it was asked to hold. Only for the spawner's thread.
+    /// Returns when the keeper has all that it was asked to hold, or is gone. Only for the spawner's thread.
     ///
     /// # Errors
-    /// `EMFILE`: the keeper has no room. Anything else: it is gone. In both cases nothing is held.
+    /// `EMFILE`: the keeper has no room, and nothing is held.
     pub fn surely_held(&self, fds: &[(Tag, RawFd)]) -> io::Result<()> {
         let answer = self.await_held(fds);
         if answer.is_err() {
@@ -112,7 +112,8 @@ impl Estate {
         let (mut waiting, mut refused) = (fds.len(), false);
         while waiting > 0 {
             match link::receive(self.channel.as_fd(), true)? {
-                Received::Closed => return Err(io::Error::other("the keeper is gone")),
+                // What is noted here goes to the next one.
+                Received::Closed => return Ok(()),
                 Received::Message(message, _) if fds.iter().any(|(tag, _)| *tag == message.tag) => {
                     let answered = matches!(message.verb, Verb::Held | Verb::Refused);
                     waiting -= usize::from(answered);

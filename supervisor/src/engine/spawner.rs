@@ -1,7 +1,7 @@
 //! The one thread that makes processes. One at a time: the kernel suspends it until the child has
 //! exec'd, which is what makes the slot's words trustworthy, and costs less than a millisecond.
 //!
-//! The order is the promise: the pipes are held by the keeper before the child exists, the cell says
+//! The order is the promise: the pipes are sent to the keeper before the child exists, the cell says
 //! which run it is before the kernel writes the pid into it, and the child is in its cell before it
 //! runs a line. So a new engine finds either no process, or one that it knows all about.
 //!
@@ -22,7 +22,7 @@ use std::thread;
 
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
-use nix::sys::signal::{SigSet, SigmaskHow};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use supervisor_config::{App, Stdin};
 use supervisor_core::{RunId, ServiceId, SpawnFault};
 
@@ -31,6 +31,7 @@ use super::prepare::{Prepared, explain_exec, identity, prepare};
 use super::streams::{Route, routes};
 use crate::keeper::exits::Exits;
 use crate::keeper::link::{Kind, Tag};
+use crate::os::pidfd;
 use crate::os::pipe::{AppPipe, input_for_app, pipe_for_app};
 use crate::os::spawn::{Launch, Outcome, Stage, spawn};
 use crate::os::users::Identity;
@@ -187,12 +188,28 @@ impl Tools {
         // The keeper takes them while this thread does the rest, so that hardly anybody waits.
         self.estate.ask_to_hold(&pipes.held());
         let prepared = prepare(&order.app, identity).map_err(broken);
-        self.estate.surely_held(&pipes.held()).map_err(short)?;
-        let drop_pipes =
-            |tags: Vec<Tag>| tags.into_iter().for_each(|tag| self.estate.drop_held(tag));
-        let tags = pipes.tags.clone();
-        self.with_pipes(order, prepared, pipes)
-            .inspect_err(|_| drop_pipes(tags))
+        let held = pipes.held();
+        let born = self.with_pipes(order, prepared, pipes);
+        // What was sent counts from then on, however this process ends. The answer can only be that the
+        // keeper had no room, which [`RESERVE`] makes rare: so nobody waits for it before the child runs.
+        if let Err(error) = self.estate.surely_held(&held) {
+            if let Ok(born) = &born {
+                self.undo(order.cell, born);
+            }
+            return Err(short(error));
+        }
+        born.inspect_err(|_| {
+            held.iter().for_each(|(tag, _)| self.estate.drop_held(*tag));
+        })
+    }
+
+    /// An app whose pipes nobody but this process holds must not live: its lines would be lost with us.
+    fn undo(&self, cell: CellId, born: &Born) {
+        if let Some(pidfd) = &born.pidfd {
+            // It fails when the process has exited, which is what is wanted.
+            let _ = pidfd::send(pidfd, Signal::SIGKILL);
+        }
+        self.estate.drop_held(child_tag(cell, born.pid));
     }
 
     fn with_pipes(

@@ -34,6 +34,8 @@ pub(super) struct Plan<'a> {
     pub oom_score_adj: Option<&'a str>,
     pub nice: Option<i32>,
     pub no_new_privs: bool,
+    /// The signals that are not at their default, by bits; bit 0 is signal 1.
+    pub handlers: u64,
 }
 
 /// Whom the child becomes.
@@ -67,7 +69,7 @@ fn steps(plan: &Plan<'_>) -> Result<Infallible, Errno> {
     at(Stage::Session);
     call(libc::SYS_setsid, [0; 5])?;
     at(Stage::Signals);
-    default_handlers();
+    default_handlers(plan.handlers);
     at(Stage::Umask);
     call(libc::SYS_umask, [plan.umask as usize, 0, 0, 0, 0])?;
     if let Some(nice) = plan.nice {
@@ -146,13 +148,12 @@ fn call(number: c_long, a: [usize; 5]) -> Result<c_long, Errno> {
     Err(unsafe { *libc::__errno_location() })
 }
 
-/// All to default: CLONE_CLEAR_SIGHAND leaves what is ignored (SIGPIPE in a Rust program) ignored, and
-/// plain clone has no such flag. The table is this process's own copy.
-fn default_handlers() {
+/// All of `handlers` (bit 0 is signal 1) to default. The table is this process's own copy.
+fn default_handlers(handlers: u64) {
     // SIG_DFL, no flags, no restorer, an empty mask: zeros, whatever the architecture's order is.
     let default = [0_u64; 8];
     let default = default.as_ptr().expose_provenance();
-    for signal in 1..=64 {
+    for signal in (1..=64).filter(|signal| handlers >> (signal - 1) & 1 == 1) {
         // SIGKILL and SIGSTOP refuse, and are at their default anyway.
         let _ = call(
             libc::SYS_rt_sigaction,

@@ -34,13 +34,15 @@ const FLAGS: c_int =
 static STACK: Mutex<Option<Stack>> = Mutex::new(None);
 
 /// Clones; the child carries out `plan`.
-pub(super) fn clone(way: Way, plan: &Plan<'_>) -> nix::Result<Child> {
+pub(super) fn clone(way: Way, plan: &mut Plan<'_>) -> nix::Result<Child> {
     let mut stack = STACK.lock().unwrap_or_else(PoisonError::into_inner);
     let stack = match &mut *stack {
         Some(stack) => stack,
         none => none.insert(Stack::new()?),
     };
     let _blocked = Blocked::all()?;
+    // clone3 clears the handlers, but leaves what is ignored (SIGPIPE in a Rust program) ignored.
+    plan.handlers = stack.ignored;
     match way {
         Way::Newest => match newest(plan, stack) {
             // Old kernels, container filters; where plain clone is refused as well, its errno counts.
@@ -124,7 +126,9 @@ fn newest(_: &Plan<'_>, _: &Stack) -> nix::Result<Child> {
 }
 
 /// Here CLONE_PIDFD and CLONE_PARENT_SETTID would write to the same place, and the pid matters more.
-fn legacy(plan: &Plan<'_>, stack: &Stack) -> nix::Result<Child> {
+fn legacy(plan: &mut Plan<'_>, stack: &Stack) -> nix::Result<Child> {
+    plan.handlers = u64::MAX;
+    let plan = &*plan;
     let argument = ptr::from_ref(plan).cast_mut().cast::<c_void>();
     let pid_at = plan.cell.pid.as_ptr();
     // SAFETY: as with clone3: own stack, this thread sleeps until the child has exec'd or is gone, and
@@ -140,9 +144,11 @@ fn legacy(plan: &Plan<'_>, stack: &Stack) -> nix::Result<Child> {
     })
 }
 
-/// The child's stack, with a page below it that ends an overflow.
+/// The child's stack, with a page below it that ends an overflow, and what this process ignores: it
+/// decides that when it begins.
 struct Stack {
     bottom: NonNull<c_void>,
+    ignored: u64,
 }
 
 // SAFETY: plain memory, used under the lock of `STACK`.
@@ -163,12 +169,32 @@ impl Stack {
         unsafe { mprotect(start, Stack::GUARD, ProtFlags::PROT_NONE)? };
         // SAFETY: within the mapping.
         let bottom = unsafe { start.byte_add(Stack::GUARD) };
-        Ok(Stack { bottom })
+        let ignored = (1..=64).fold(0, |set, signal| {
+            set | u64::from(is_ignored(signal)) << (signal - 1)
+        });
+        Ok(Stack { bottom, ignored })
     }
 
     fn top(&self) -> *mut c_void {
         self.bottom.as_ptr().wrapping_byte_add(Stack::SIZE)
     }
+}
+
+/// Asked of the kernel: libc does not tell of the two signals that it keeps for itself.
+fn is_ignored(signal: c_int) -> bool {
+    // The kernel's structure has the handler first, and fits in here on every architecture.
+    let mut found = [0_u64; 8];
+    // SAFETY: the kernel writes to `found` alone, and changes nothing.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            signal,
+            ptr::null::<c_void>(),
+            found.as_mut_ptr(),
+            size_of::<u64>(),
+        )
+    };
+    result == 0 && found[0] == libc::SIG_IGN as u64
 }
 
 /// Every signal is blocked in this thread, libc's own two as well, for as long as this lives: the child

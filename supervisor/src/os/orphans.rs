@@ -58,7 +58,7 @@ impl<'a> Orphans<'a> {
     pub fn look(&mut self, rounds: u32, known: impl Fn(i32) -> bool) -> Look {
         let mut before: Option<BTreeSet<i32>> = None;
         for _ in 0..rounds {
-            let Some(children) = proc::children(self.tree.keeper) else {
+            let Some(children) = proc::children_of_single(self.tree.keeper) else {
                 return Look::Unclear;
             };
             let children: BTreeSet<i32> = children.into_iter().collect();

@@ -112,16 +112,25 @@ pub fn children(pid: i32) -> Option<Vec<i32>> {
     for task in tasks {
         let Ok(task) = task else { continue };
         // A thread that ends hands its children to another one, which the caller's second look sees.
-        let Some(text) = read(task.path().join("children")) else {
-            continue;
-        };
-        let text = String::from_utf8_lossy(&text);
-        found.extend(
-            text.split_ascii_whitespace()
-                .filter_map(|word| word.parse::<i32>().ok()),
-        );
+        found.extend(children_at(task.path().join("children")).unwrap_or_default());
     }
     tells_children().then_some(found)
+}
+
+/// [`children`] of a process that has one thread, as the keeper has.
+#[must_use]
+pub fn children_of_single(pid: i32) -> Option<Vec<i32>> {
+    children_at(format!("/proc/{pid}/task/{pid}/children"))
+}
+
+fn children_at(path: impl AsRef<Path>) -> Option<Vec<i32>> {
+    let text = read(path)?;
+    let text = String::from_utf8_lossy(&text);
+    Some(
+        text.split_ascii_whitespace()
+            .filter_map(|word| word.parse().ok())
+            .collect(),
+    )
 }
 
 /// Whether this kernel has `/proc/PID/task/TID/children`.

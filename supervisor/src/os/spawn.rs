@@ -234,7 +234,7 @@ fn prepare_and_clone(way: Way, launch: &Launch, cell: &SpawnCell) -> nix::Result
     let env = pointers(&launch.env);
     let oom_score_adj = launch.oom_score_adj.map(|score| score.to_string());
     let mut groups_seen = vec![0; launch.identity.as_ref().map_or(0, |i| i.groups.len())];
-    let plan = Plan {
+    let mut plan = Plan {
         cell,
         keeper: launch.keeper,
         programs: &programs,
@@ -255,8 +255,9 @@ fn prepare_and_clone(way: Way, launch: &Launch, cell: &SpawnCell) -> nix::Result
         oom_score_adj: oom_score_adj.as_deref(),
         nice: launch.nice,
         no_new_privs: launch.no_new_privs,
+        handlers: u64::MAX,
     };
-    clone::clone(way, &plan)
+    clone::clone(way, &mut plan)
 }
 
 /// Reads from the cell how far the child came, now that it has exec'd or is gone.
