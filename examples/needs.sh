@@ -60,6 +60,8 @@ need_for_tests() {
     has_program mkfs.ext4 || missing+=(e2fsprogs)
     has_program fsfreeze || missing+=(util-linux)
     has_program losetup || missing+=(mount)
+    has_program systemd-analyze || missing+=(systemd)
+    has_program man || missing+=(man-db)
     has_program rg || missing+=(ripgrep)
     if ((${#missing[@]})); then install_packages "${missing[@]}"; fi
 }

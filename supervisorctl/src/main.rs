@@ -3,8 +3,11 @@
 //! One thread, no runtime: a command is over before it could have paid for either. (Only a person
 //! who waits gets a second thread, for the sign that something is still going on.)
 
+mod boot;
 mod cli;
 mod errors;
+mod files;
+mod install;
 mod output;
 mod render;
 mod verbs;

@@ -122,12 +122,9 @@ impl Paths {
             Some(dir) => dir.join("supervisor"),
             None => state.join("run"),
         };
-        // The runtime folder is deleted at the last logout; a client that logs in later without
-        // it, or after it was made anew, finds the daemon in the state folder.
-        let mut sockets = vec![run.join(Paths::SOCKET)];
-        if runtime.is_some() {
-            sockets.push(state.join(Paths::SOCKET));
-        }
+        // The runtime folder is deleted at the last logout, and those who come by cron or `su` are not
+        // told of it: the state folder is where everybody looks, whichever way they came.
+        let sockets = vec![run.join(Paths::SOCKET), state.join(Paths::SOCKET)];
         Ok(Paths {
             config_file: config.join("supervisor.toml"),
             config_dir: config.join("conf.d"),

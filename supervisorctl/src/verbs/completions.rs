@@ -39,8 +39,9 @@ pub struct Completions {
     shell: Shell,
 }
 
+/// A shell that can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Shell {
+pub enum Shell {
     Bash,
     Zsh,
     Fish,
@@ -49,23 +50,42 @@ enum Shell {
 impl Completions {
     /// Prints it.
     pub fn run(&self, context: &mut Context) -> Result<Exit, CliError> {
-        let shell: &dyn EnvCompleter = match self.shell {
-            Shell::Bash => &Bash,
-            Shell::Zsh => &Zsh,
-            Shell::Fish => &Fish,
-        };
-        let mut script = Vec::new();
-        shell
-            .write_registration(VARIABLE, PROGRAM, PROGRAM, PROGRAM, &mut script)
-            .map_err(|error| CliError::from_output(&error))?;
-        if self.shell == Shell::Bash {
-            script = with_colons(&String::from_utf8_lossy(&script)).into_bytes();
-        }
+        let script = script(self.shell)?;
         context.out.bytes(&script)?;
         context.out.flush()?;
         Ok(Exit::Done)
     }
 }
+
+/// Where each shell looks for it by itself, below `share`.
+pub const FILES: [(Shell, &str); 3] = [
+    (Shell::Bash, "bash-completion/completions/supervisorctl"),
+    (Shell::Zsh, "zsh/site-functions/_supervisorctl"),
+    (Shell::Fish, "fish/vendor_completions.d/supervisorctl.fish"),
+];
+
+/// What the shell reads.
+pub fn script(shell: Shell) -> Result<Vec<u8>, CliError> {
+    let completer: &dyn EnvCompleter = match shell {
+        Shell::Bash => &Bash,
+        Shell::Zsh => &Zsh,
+        Shell::Fish => &Fish,
+    };
+    let mut script = Vec::new();
+    completer
+        .write_registration(VARIABLE, PROGRAM, PROGRAM, PROGRAM, &mut script)
+        .map_err(|error| CliError::from_output(&error))?;
+    match shell {
+        Shell::Bash => Ok(with_colons(&String::from_utf8_lossy(&script)).into_bytes()),
+        Shell::Zsh => Ok([script.as_slice(), ZSH_LOADED.as_bytes()].concat()),
+        Shell::Fish => Ok(script),
+    }
+}
+
+/// Where zsh loads it as the function of that name, at the first use, it has to answer at once.
+const ZSH_LOADED: &str = "
+[[ $funcstack[1] != _supervisorctl ]] || _clap_dynamic_completer_supervisorctl \"$@\"
+";
 
 /// Bash takes a word apart at its colons and wants only what follows the last one; `NAME:INSTANCE`
 /// is one word. What was typed is put together again, and what is there already taken away.

@@ -101,7 +101,8 @@ fn reload_logs(context: &mut Context) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-fn ask(session: &mut Session) -> Result<DaemonStatus, CliError> {
+/// What the daemon says about itself.
+pub fn ask(session: &mut Session) -> Result<DaemonStatus, CliError> {
     let found = collect(session, &Request::DaemonStatus, |reply| match reply {
         Reply::Daemon(status) => vec![status],
         Reply::Services(_)

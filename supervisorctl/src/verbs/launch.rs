@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use supervisor_protocol::client::{ConnectError, Session};
 
 use super::Context;
+use crate::boot::{DAEMON, systemctl};
 use crate::errors::{CliError, Exit};
 
 const PROGRAM: &str = "supervisor";
@@ -21,7 +22,10 @@ pub fn ensure(context: &Context) -> Result<Session, CliError> {
         Err(ConnectError::NoDaemon { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    let started = daemonize(&program()?);
+    let started = match systemctl::in_charge(&context.paths)? {
+        Some(systemctl) => systemctl.run(&["start", DAEMON]).map(|_| ()),
+        None => daemonize(&program("no daemon is running")?),
+    };
     // Tried in any case: another command may have started one at the same moment, which makes
     // ours fail.
     match (Session::open(&context.paths), started) {
@@ -40,21 +44,25 @@ pub fn ensure(context: &Context) -> Result<Session, CliError> {
 }
 
 /// The daemon's program: beside this one, else in `PATH`.
-fn program() -> Result<PathBuf, CliError> {
+pub fn find_program() -> Option<PathBuf> {
     let beside = env::current_exe()
         .ok()
         .map(|exe| exe.with_file_name(PROGRAM));
     beside
         .filter(|path| is_executable(path))
         .or_else(|| find_in_path(PROGRAM, env::var_os("PATH").as_deref()))
-        .ok_or_else(|| {
-            CliError::new(
-                Exit::Failed,
-                "no daemon is running, and its program cannot be found",
-            )
-            .cause("`supervisor` is neither beside supervisorctl nor in PATH")
-            .hint("install `supervisor` beside supervisorctl")
-        })
+}
+
+/// The same where there has to be one; `needed`: what for.
+pub fn program(needed: &str) -> Result<PathBuf, CliError> {
+    find_program().ok_or_else(|| {
+        CliError::new(
+            Exit::Failed,
+            format!("{needed}, and its program cannot be found"),
+        )
+        .cause("`supervisor` is neither beside supervisorctl nor in PATH")
+        .hint("install `supervisor` beside supervisorctl")
+    })
 }
 
 /// It returns when the daemon answers, and has said itself what went wrong otherwise.

@@ -12,7 +12,8 @@ pub mod foreign;
 #[cfg(test)]
 mod fuzz;
 mod id;
-mod launch;
+mod install;
+pub mod launch;
 mod logs;
 mod man;
 mod other;
@@ -28,8 +29,11 @@ mod show;
 mod signal;
 mod spinner;
 mod start;
+pub mod startup;
 mod status;
 mod stop;
+mod uninstall;
+mod unstartup;
 mod up;
 
 use std::ffi::OsString;
@@ -77,6 +81,10 @@ pub enum Verb {
     Check(check::Check),
     Schema(schema::Schema),
     Daemon(daemon::Daemon),
+    Startup(startup::Startup),
+    Unstartup(unstartup::Unstartup),
+    Install(install::Install),
+    Uninstall(uninstall::Uninstall),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -133,6 +141,10 @@ pub fn run(cli: Cli) -> Result<Exit, CliError> {
         Verb::Check(verb) => verb.run(context),
         Verb::Schema(verb) => verb.run(context),
         Verb::Daemon(verb) => verb.run(context),
+        Verb::Startup(verb) => verb.run(context),
+        Verb::Unstartup(verb) => verb.run(context),
+        Verb::Install(verb) => verb.run(context),
+        Verb::Uninstall(verb) => verb.run(context),
         Verb::Completions(verb) => verb.run(context),
         Verb::Man(verb) => verb.run(context),
     }

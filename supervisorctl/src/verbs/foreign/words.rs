@@ -70,8 +70,6 @@ pub const WORDS: &[(&[&str], Answer)] = &[
     ),
     (
         &[
-            "install",
-            "uninstall",
             "module:install",
             "module:uninstall",
             "module:update",
@@ -197,10 +195,6 @@ pub const WORDS: &[(&[&str], Answer)] = &[
     (
         &["monit", "top", "imonit", "dashboard", "dash"],
         Later("`supervisorctl status --watch`"),
-    ),
-    (
-        &["startup", "unstartup"],
-        Later("write a unit whose ExecStart is `supervisor`, which runs in the foreground"),
     ),
     (
         &["import"],
