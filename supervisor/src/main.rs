@@ -10,6 +10,7 @@ mod keeper;
 mod launch;
 mod os;
 mod persist;
+mod probes;
 
 use std::os::fd::RawFd;
 use std::process::ExitCode;

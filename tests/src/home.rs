@@ -5,7 +5,7 @@
 //! process that still has to do with the folder is killed and fails the test.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -15,6 +15,9 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::{Output, proc, programs, wait};
+
+/// Where the runtime state says of which boot it is.
+const BOOT_ID_AT: u64 = 16;
 
 /// A supervisor of its own, and the folder in which its apps live.
 #[derive(Debug)]
@@ -203,6 +206,28 @@ impl Home {
         proc::kill(daemon.engine, Signal::SIGKILL);
         self.wait_gone(daemon.engine);
         daemon
+    }
+
+    /// What a power cut does: everything is dead at once, and what is left of the runtime state is of
+    /// another boot of the machine.
+    #[track_caller]
+    pub fn power_cut(&self) {
+        let Daemon { keeper, engine } = self.daemon();
+        // The engine cannot take the keeper's place, nor the keeper start another one.
+        proc::kill(keeper, Signal::SIGSTOP);
+        proc::kill(engine, Signal::SIGKILL);
+        proc::kill(keeper, Signal::SIGKILL);
+        wait::wait_until("everything is dead", Duration::from_secs(10), || {
+            let left = self.processes();
+            left.iter()
+                .for_each(|&pid| proc::kill(pid, Signal::SIGKILL));
+            left.is_empty().then_some(())
+        });
+        let state = self.path().join("run/runtime.state");
+        let file = fs::File::options().write(true).open(state);
+        let boot_id = b"00000000-0000-0000-0000-000000000000";
+        let written = file.and_then(|file| file.write_all_at(boot_id, BOOT_ID_AT));
+        written.expect("the runtime state is there");
     }
 
     /// Waits until a process is gone.

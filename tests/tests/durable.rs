@@ -91,6 +91,73 @@ fn boot_decides_what_a_new_daemon_starts() {
 }
 
 #[test]
+fn after_a_power_cut_all_is_as_was_acknowledged_last() {
+    let home = Home::new();
+    let apps = [
+        sleeper("always", "boot = \"always\""),
+        sleeper("never", "boot = \"never\""),
+        sleeper("ran", ""),
+        sleeper("stopped", ""),
+        sleeper("back", ""),
+        sleeper("gone", ""),
+    ];
+    home.up(&apps.concat()).ok();
+    home.ctl(&["stop", "always", "stopped", "back"]).ok();
+    home.ctl(&["delete", "gone"]).ok();
+    // What is not waited for is acknowledged, too.
+    home.ctl(&["start", "back", "--no-wait"]).ok();
+    home.power_cut();
+    home.start_daemon();
+    let runs = |name: &str| home.row(name)["state"] == "running";
+    wait_until("what is wanted runs", Duration::from_secs(10), || {
+        ["always", "ran", "back"]
+            .into_iter()
+            .all(runs)
+            .then_some(())
+    });
+    for name in ["never", "stopped"] {
+        let row = home.row(name);
+        assert_eq!(row["state"], "stopped", "{row}");
+        assert_eq!(home.running(name, 0), [0; 0]);
+    }
+    assert_eq!(home.status().len(), 5, "what was deleted is gone");
+    for name in ["always", "ran", "back"] {
+        let row = home.row(name);
+        // It is a start, and no crash of the run before.
+        assert_eq!((&row["restarts"], &row["failures"]), (&0.into(), &0.into()));
+        assert_eq!(home.running(name, 0).len(), 1, "{name} runs once");
+    }
+}
+
+#[test]
+fn those_that_come_after_others_do_so_at_boot_too() {
+    let home = Home::new();
+    let stamped = |name: &str, words: &[&str], rest: &str| {
+        let file = home.text_of(name);
+        testapp(
+            name,
+            words,
+            &format!("env = {{ STAMPS = {file:?} }}\n{rest}"),
+        )
+    };
+    // Against the order of their names.
+    let last = stamped("a", &["sleep"], "after = [\"b\", \"c\"]");
+    let middle = stamped("b", &["sleep"], "after = [\"c\"]");
+    let once = "boot = \"always\"\n[app.c.restart]\npolicy = \"never\"";
+    let first = stamped("c", &["exit", "0", "300"], once);
+    home.up(&(last + &middle + &first)).ok();
+    home.power_cut();
+    let cut = supervisor_tests::monotonic_ns();
+    home.start_daemon();
+    let mut before = cut;
+    for name in ["c", "b", "a"] {
+        let at = home.wait_stamps(name, 2)[1].0;
+        assert!(at > before, "{name} comes too early");
+        before = at;
+    }
+}
+
+#[test]
 fn a_second_daemon_is_refused_and_disturbs_nothing() {
     let home = Home::new();
     home.up(&sleeper("only", "")).ok();

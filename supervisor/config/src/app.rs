@@ -135,6 +135,7 @@ impl App {
             instances: 1,
             stdin: Stdin::default(),
             stop_signal: StopSignal::default(),
+            wait_for: Vec::new(),
             policy: Policy::default(),
             logs: Logs::default(),
             path: None,
@@ -209,7 +210,20 @@ impl<'v> Keys<'_, 'v> {
         for file in &mut app.env_file {
             file.path = app.directory.join(&file.path).components().collect();
         }
+        self.wait_for(app, reading);
         self.logs(app, reading);
+    }
+
+    /// The core only has to know that there is something.
+    fn wait_for(&self, app: &mut App, reading: &mut Reading) {
+        let directory = &app.directory;
+        for wait in &mut app.wait_for {
+            match wait.clone().below(directory) {
+                Ok(absolute) => *wait = absolute,
+                Err(problem) => self.told("wait_for", problem, reading),
+            }
+        }
+        app.policy.conditional = !app.wait_for.is_empty();
     }
 
     fn logs(&self, app: &mut App, reading: &mut Reading) {

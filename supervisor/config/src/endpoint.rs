@@ -1,8 +1,11 @@
 //! Addresses that an app is asked at, waits for or listens on, as they are written in a file. Names
 //! of hosts are looked up when they are used, not here.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use crate::units::{Problem, shown};
 
@@ -24,8 +27,9 @@ pub struct HttpUrl {
     pub path: String,
 }
 
-/// What an app waits for before it starts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What an app waits for before it starts. Displayed, and kept in the saved state, as it is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum WaitFor {
     /// It takes a connection.
     Tcp(HostPort),
@@ -145,6 +149,62 @@ impl WaitFor {
         };
         Err(problem.hint(hint))
     }
+
+    /// The same; a path that is relative is so to this folder.
+    ///
+    /// # Errors
+    /// That makes the path of a socket too long.
+    pub fn below(self, folder: &Path) -> Result<WaitFor, Problem> {
+        let absolute = |path: PathBuf| folder.join(path).components().collect::<PathBuf>();
+        match self {
+            WaitFor::Unix(path) => fits(absolute(path)).map(WaitFor::Unix),
+            WaitFor::File(path) => Ok(WaitFor::File(absolute(path))),
+            WaitFor::Tcp(_) | WaitFor::Http(_) => Ok(self),
+        }
+    }
+}
+
+impl TryFrom<String> for WaitFor {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<WaitFor, String> {
+        WaitFor::parse(&text).map_err(|problem| problem.message)
+    }
+}
+
+impl From<WaitFor> for String {
+    fn from(wait: WaitFor) -> String {
+        wait.to_string()
+    }
+}
+
+impl fmt::Display for WaitFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WaitFor::Tcp(address) => write!(f, "tcp:{address}"),
+            WaitFor::Unix(path) => write!(f, "unix:{}", path.display()),
+            WaitFor::File(path) => write!(f, "file:{}", path.display()),
+            WaitFor::Http(url) => write!(f, "{url}"),
+        }
+    }
+}
+
+impl fmt::Display for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = self.address.to_string();
+        let usual = address.strip_suffix(":80").unwrap_or(&address);
+        write!(f, "http://{usual}{}", self.path)
+    }
+}
+
+/// An IPv6 address in brackets.
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
 }
 
 impl Listen {
@@ -202,7 +262,10 @@ fn some_path(text: &str) -> Result<PathBuf, Problem> {
 }
 
 fn socket(text: &str) -> Result<PathBuf, Problem> {
-    let path = some_path(text)?;
+    fits(some_path(text)?)
+}
+
+fn fits(path: PathBuf) -> Result<PathBuf, Problem> {
     if path.as_os_str().len() > LONGEST_SOCKET {
         let length = path.as_os_str().len();
         let problem = format!(

@@ -11,7 +11,7 @@ use supervisor_core::{Name, Policy};
 use crate::places::Places;
 use crate::units::Problem;
 use crate::value::Word;
-use crate::{Fault, Logs, Quota, StopSignal};
+use crate::{Fault, Logs, Quota, StopSignal, WaitFor};
 
 /// One app. Part of the daemon's saved state: an older state lacks the newer fields, a newer one has
 /// more of them, so every field but the first three has a default and unknown ones are ignored.
@@ -47,6 +47,9 @@ pub struct App {
     /// What asks it to end.
     #[serde(default)]
     pub stop_signal: StopSignal,
+    /// What must answer before it starts; `policy.conditional` where there is anything.
+    #[serde(default)]
+    pub wait_for: Vec<WaitFor>,
     /// The rules that decisions depend on.
     #[serde(default)]
     pub policy: Policy,
@@ -238,6 +241,7 @@ impl fmt::Debug for App {
             .field("instances", &self.instances)
             .field("stdin", &self.stdin)
             .field("stop_signal", &self.stop_signal)
+            .field("wait_for", &self.wait_for)
             .field("policy", &self.policy)
             .field("logs", &self.logs)
             .field("path", &self.path)

@@ -8,7 +8,7 @@ use supervisor_core::{Exit, Name, Span};
 
 use crate::units::{duration_text, shown, size_text};
 use crate::value::Word;
-use crate::{EnvFile, Output, StopSignal};
+use crate::{EnvFile, Output, StopSignal, WaitFor};
 
 /// So much of an array is shown, in characters.
 const LONGEST: usize = 120;
@@ -118,6 +118,12 @@ impl AsJson for StopSignal {
 impl AsJson for Vec<Name> {
     fn json(&self) -> Json {
         self.iter().map(Name::as_str).collect()
+    }
+}
+
+impl AsJson for Vec<WaitFor> {
+    fn json(&self) -> Json {
+        self.iter().map(WaitFor::to_string).collect()
     }
 }
 

@@ -27,7 +27,7 @@ instances = 4
 stdin = "pipe"
 boot = "always"
 after = ["postgres", "redis", "postgres"]
-wait_for = []
+wait_for = ["tcp:[::1]:5432", "unix:run/x.sock", "file:/srv/./there", "http://db/health?x"]
 listen = []
 
 [app.smd-backend.restart]
@@ -124,6 +124,15 @@ fn every_key_arrives() {
         },
     ];
     assert_eq!(app.env_file, files);
+    let waits: Vec<String> = app.wait_for.iter().map(ToString::to_string).collect();
+    let expected = [
+        "tcp:[::1]:5432",
+        "unix:/etc/supervisor/backend/src/run/x.sock",
+        "file:/srv/there",
+        "http://db/health?x",
+    ];
+    assert_eq!(waits, expected);
+    assert!(app.policy.conditional);
     assert_eq!(app.instances, 4);
     assert_eq!(
         app.stop_signal,
@@ -287,6 +296,26 @@ fn an_older_state_reads_with_the_defaults_and_a_newer_one_with_more_keys() {
     let read: App = serde_json::from_str(old).expect("it reads");
     let text = "[app.a]\ncommand = 'x'\ndirectory = '/srv'";
     assert_eq!(read, app(text));
+    let mut older = serde_json::to_value(&read).expect("it writes");
+    let policy = older["policy"].as_object_mut().expect("its rules");
+    assert!(policy.remove("conditional").is_some());
+    assert_eq!(
+        serde_json::from_value::<App>(older).expect("it reads"),
+        read
+    );
+}
+
+#[test]
+fn what_is_waited_for_is_relative_to_the_directory_and_a_socket_must_fit() {
+    let config =
+        read("[defaults]\nwait_for = ['file:f']\n[app.a]\ncommand = 'x'\ndirectory = '/srv'");
+    let app = &config.apps[&name("a")];
+    assert_eq!(app.wait_for[0].to_string(), "file:/srv/f");
+    assert!(app.policy.conditional);
+    let socket = format!("{}/x.sock", "d".repeat(100));
+    let text = format!("[app.a]\ncommand = 'x'\ndirectory = '/srv'\nwait_for = ['unix:{socket}']");
+    let faults = parse(&text, &origin()).expect_err("it is too long then");
+    assert!(faults.to_string().contains("at most 107 bytes"), "{faults}");
 }
 
 #[test]
@@ -311,6 +340,7 @@ fn each_change_is_told_by_its_key_and_costs_what_it_must() {
         ("namespace = 'n'", "namespace", Effect::Policy),
         ("boot = 'never'", "boot", Effect::Policy),
         ("after = ['b']", "after", Effect::Policy),
+        ("wait_for = ['file:f']", "wait_for", Effect::Policy),
         ("restart.policy = 'never'", "restart.policy", Effect::Policy),
         ("restart.delay = '1s'", "restart.delay", Effect::Policy),
         (

@@ -89,7 +89,6 @@ fn what_is_not_carried_out_yet_is_told_key_by_key() {
 [app.a]
 command = "node a.js"
 stdin = "pipe"
-wait_for = ["tcp:127.0.0.1:5432"]
 listen = ["127.0.0.1:3001"]
 schedule = "0 3 * * *"
 timezone = "Europe/Berlin"

@@ -85,6 +85,11 @@ pub enum Event {
         /// Why.
         cause: Cause,
     },
+    /// All that the service waits for besides its dependencies is there.
+    Met {
+        /// Which one.
+        id: ServiceId,
+    },
     /// The schedule of a job says: now.
     Due {
         /// Which one.
@@ -111,6 +116,7 @@ impl Event {
             | Event::Failing { id, run, .. } => Some((id, *run)),
             Event::Define { .. }
             | Event::Command { .. }
+            | Event::Met { .. }
             | Event::Due { .. }
             | Event::ShutDown
             | Event::Resume
@@ -123,7 +129,7 @@ impl Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Command {
-    /// Up, and now: no back-off, no schedule is waited for, only the dependencies. Nothing to do where it runs.
+    /// Up, and now: no back-off, no schedule is waited for, only the dependencies and conditions. Nothing to do where it runs.
     Start,
     /// Down.
     Stop,

@@ -130,6 +130,7 @@ impl Fleet {
             Event::Command { id, command } => {
                 self.act(now, &id, out, |mut turn| turn.command(command));
             }
+            Event::Met { id } => self.act(now, &id, out, |mut turn| turn.met()),
             Event::Due { id } => self.act(now, &id, out, |mut turn| turn.due()),
             Event::Spawned { id, run } => self.news(now, &id, run, &News::Spawned, out),
             Event::SpawnFailed { id, run, fault } => {
@@ -261,9 +262,9 @@ impl Entry {
         index.seat(id, &self.policy.after, &mut self.place, Some(place));
     }
 
-    /// It is to start and only the gate can keep it from that.
+    /// It is to start and only its dependencies, or its conditions after them, keep it from that.
     pub fn is_due(&self) -> bool {
-        self.service.phase == Phase::Waiting(Wait::Dependencies)
+        self.service.phase == Phase::Waiting(Wait::Dependencies) || self.service.awaits_conditions()
     }
 
     /// Those that come after it may start.

@@ -19,6 +19,9 @@
 //! - **Up:** whatever should start is put into `Waiting(Dependencies)`; it is spawned once every instance of
 //!   every app in its `after` is ready (running, and ready where it has readiness) or has
 //!   completed. Then `Spawning` → `Starting` (only with readiness) → `Running`.
+//! - **Conditions:** where the policy is `conditional`, what its dependencies let start is first put into
+//!   `Waiting(Conditions)`: the engine looks, for as long as that is the phase, and says [`Event::Met`]. A
+//!   dependency that goes down meanwhile puts it back. No waiting is a failure, whatever it waits for.
 //! - **Down:** a run steps on the [`Ladder`]: asked, killed after its timeout, killed again every 5 s. A run
 //!   that is still being spawned has nobody to ask; it is asked as soon as it exists. [`Then`]
 //!   says what its exit will mean. What is to go down, for good or for a restart, is asked only when every
@@ -42,11 +45,11 @@
 //!
 //! 1. `one_main_run`: a service never has two live runs, except the pair of a reload; and the record knows every live run.
 //! 2. `stale_news_is_a_tick`: news of a run that is over does what the passing of time does, and nothing else.
-//! 3. `nothing_is_stuck`: what is wanted up is alive, or waits for a moment, a date or a named dependency, or has ended for good.
+//! 3. `nothing_is_stuck`: what is wanted up is alive, or waits for a moment, a date, its conditions or a named dependency, or has ended for good.
 //! 4. `what_is_unwanted_goes_down`: a live run that is not wanted, or is to be restarted, was told to stop, or a live dependent is named that is to go down too.
 //! 5. `deadlines_lie_ahead`: after an event, the next deadline is later than the event.
 //! 6. `backoff_keeps_to_the_table`: a wait is what the table says for that many quick exits in a row.
-//! 7. `dependencies_start_first`: nothing is spawned before what it comes after is ready.
+//! 7. `dependencies_start_first`: nothing is spawned before what it comes after is ready, and its conditions are met.
 //! 8. `dependents_stop_first`: nothing is asked to stop, for good or for a restart, while a live dependent is to go down too.
 //! 9. `changes_are_told_once_and_first`: `Changed` names exactly the records that differ, once, before all other actions.
 //! 10. `settled_is_settled`: the same moment again changes nothing.
@@ -70,6 +73,7 @@ mod name;
 mod news;
 mod policy;
 mod reload;
+mod ripen;
 mod service;
 mod settle;
 mod state;

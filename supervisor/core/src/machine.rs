@@ -1,6 +1,6 @@
 //! One service: what each fact and each wish makes of it.
 //!
-//! Owns every change of the main phase. Promises that whatever starts a run puts the service into
+//! Owns every change of the main phase, but those that need no event (`ripen`). Promises that whatever starts a run puts the service into
 //! `Waiting(Dependencies)` first, and whatever ends one goes through the stop ladder. When the
 //! gates are open, and what other services do, is left to `fleet`; the second run to `reload`.
 
@@ -84,6 +84,13 @@ impl Turn<'_> {
             self.enter(Phase::Stopped);
         }
         // What runs is brought down as soon as its dependents are gone.
+    }
+
+    /// All is there that it waits for besides its dependencies.
+    pub fn met(&mut self) {
+        if let Phase::Waiting(Wait::Conditions { met }) = &mut self.service.phase {
+            *met = true;
+        }
     }
 
     /// The date of a job has come. A run that is still busy with the last one is left alone, a
@@ -222,79 +229,6 @@ impl Turn<'_> {
     }
 }
 
-/// What the fleet asks for when it settles.
-impl Turn<'_> {
-    /// Does what time and what is wanted ask for, as far as no gate can forbid it.
-    pub fn ripen(&mut self) {
-        self.ripen_idle();
-        // First: it may make another run the main one.
-        self.ripen_rising();
-        self.ripen_live();
-        self.ripen_beside();
-    }
-
-    fn ripen_idle(&mut self) {
-        let (now, up) = (self.now, self.up());
-        match self.service.phase {
-            Phase::Waiting(_) | Phase::Backoff { .. } if !up => self.enter(Phase::Stopped),
-            Phase::Stopped if up && self.policy.scheduled => {
-                self.enter(Phase::Waiting(Wait::Schedule { ran: false }));
-            }
-            Phase::Stopped if up => self.request(),
-            Phase::Waiting(Wait::Shortage { until }) if until <= now => self.request(),
-            // It is no job any more: nothing else would ever start it.
-            Phase::Waiting(Wait::Schedule { .. }) if !self.policy.scheduled => self.request(),
-            Phase::Backoff { until } if until <= now => {
-                self.service.restarts = self.service.restarts.saturating_add(1);
-                self.request();
-            }
-            Phase::Stopped | Phase::Waiting(_) | Phase::Backoff { .. } => {}
-            Phase::Errored | Phase::Completed { .. } => {}
-            Phase::Spawning { .. }
-            | Phase::Starting { .. }
-            | Phase::Running { .. }
-            | Phase::Stopping { .. } => {}
-        }
-    }
-
-    fn ripen_live(&mut self) {
-        let now = self.now;
-        if let Phase::Starting { run, ready_by } = self.service.phase {
-            if self.policy.ready.is_none() {
-                // Nothing asks for its readiness any more, so nothing would ever tell.
-                self.service.phase = self.running(run);
-            } else if ready_by <= now {
-                self.failing(Cause::NotReady);
-            }
-        }
-        if let Phase::Running { stable_at, .. } = &mut self.service.phase
-            && stable_at.is_some_and(|at| at <= now)
-        {
-            *stable_at = None;
-            self.service.failures = 0;
-        }
-        if let Phase::Stopping { mut ladder, then } = self.service.phase {
-            self.climb(&mut ladder);
-            self.service.phase = Phase::Stopping { ladder, then };
-        }
-    }
-
-    /// The start gate is open.
-    pub fn spawn(&mut self) {
-        let run = self.next_run();
-        // Whatever a restart or a reload was asked for, this run has it.
-        self.service.restart = false;
-        self.service.reload = false;
-        self.enter(Phase::Spawning { run });
-    }
-
-    /// The stop gate is open.
-    pub fn bring_down(&mut self) {
-        self.drop_rising();
-        self.descend(Then::Settle);
-    }
-}
-
 /// The steps that they are made of.
 impl Turn<'_> {
     /// Whether it should run, all things considered.
@@ -310,7 +244,7 @@ impl Turn<'_> {
     }
 
     /// It is to start, as soon as its dependencies allow.
-    fn request(&mut self) {
+    pub fn request(&mut self) {
         self.enter(Phase::Waiting(Wait::Dependencies));
     }
 
@@ -339,7 +273,7 @@ impl Turn<'_> {
     }
 
     /// The main run goes down; nothing to do where none is up.
-    fn descend(&mut self, then: Then) {
+    pub fn descend(&mut self, then: Then) {
         let ladder = match self.service.phase {
             Phase::Spawning { run } => Ladder {
                 run,

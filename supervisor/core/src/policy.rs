@@ -21,6 +21,9 @@ pub struct Policy {
     pub after: Vec<Name>,
     /// The time a new run has to become ready; `None`: it is ready as soon as it has exec'd.
     pub ready: Option<Span>,
+    /// It also waits for conditions that only the engine can judge ([`crate::Event::Met`]).
+    #[serde(default)]
+    pub conditional: bool,
     /// A job: it is started by [`crate::Event::Due`], runs, ends, and waits for the next time.
     pub scheduled: bool,
 }

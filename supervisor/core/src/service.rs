@@ -83,7 +83,7 @@ pub enum Phase {
 /// What a service that is to run is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Wait {
-    /// For its dependencies, and for nothing else: it starts as soon as they are ready.
+    /// For its dependencies: when they are ready it starts, or its conditions are looked at.
     Dependencies,
     /// For the machine to have what it was short of.
     Shortage {
@@ -94,6 +94,11 @@ pub enum Wait {
     Schedule {
         /// It has run before, so it shows as completed.
         ran: bool,
+    },
+    /// For what the engine looks at while this is the phase; its dependencies are ready.
+    Conditions {
+        /// The engine has said that all is there. It is so only until the fleet settles.
+        met: bool,
     },
 }
 
@@ -181,7 +186,9 @@ impl Phase {
             Phase::Starting { ready_by, .. } => Some(*ready_by),
             Phase::Running { stable_at, .. } => *stable_at,
             Phase::Stopping { ladder, .. } => ladder.step.deadline(),
-            Phase::Waiting(Wait::Dependencies | Wait::Schedule { .. })
+            Phase::Waiting(
+                Wait::Dependencies | Wait::Schedule { .. } | Wait::Conditions { .. },
+            )
             | Phase::Spawning { .. }
             | Phase::Stopped
             | Phase::Errored
@@ -304,7 +311,9 @@ impl Service {
         match self.phase {
             Phase::Backoff { until } | Phase::Waiting(Wait::Shortage { until }) => Some(until),
             Phase::Stopped
-            | Phase::Waiting(Wait::Dependencies | Wait::Schedule { .. })
+            | Phase::Waiting(
+                Wait::Dependencies | Wait::Schedule { .. } | Wait::Conditions { .. },
+            )
             | Phase::Spawning { .. }
             | Phase::Starting { .. }
             | Phase::Running { .. }
@@ -312,6 +321,12 @@ impl Service {
             | Phase::Errored
             | Phase::Completed { .. } => None,
         }
+    }
+
+    /// Whether it waits for its conditions, so that the engine has to look at them.
+    #[must_use]
+    pub fn awaits_conditions(&self) -> bool {
+        matches!(self.phase, Phase::Waiting(Wait::Conditions { .. }))
     }
 
     /// Whether anything of it has a process or is being spawned.

@@ -18,8 +18,8 @@ impl Fleet {
         for id in &touched {
             self.act(now, id, out, |mut turn| turn.ripen());
         }
-        for id in self.startable(&touched) {
-            self.act(now, &id, out, |mut turn| turn.spawn());
+        for (id, open) in self.startable(&touched) {
+            self.act(now, &id, out, |mut turn| turn.gate(open));
         }
         for id in self.stoppable(&touched) {
             self.act(now, &id, out, |mut turn| {
@@ -30,17 +30,19 @@ impl Fleet {
         }
     }
 
-    /// Which of those touched, and of those that come after them, wait for nothing any more.
-    fn startable(&self, touched: &[ServiceId]) -> Vec<ServiceId> {
+    /// Which of those touched, and of those that come after them, are to start, and whether their
+    /// dependencies let them.
+    fn startable(&self, touched: &[ServiceId]) -> Vec<(ServiceId, bool)> {
         let mut apps: Vec<&Name> = touched.iter().map(|id| &id.app).collect();
         apps.dedup();
         let dependents = apps.into_iter().flat_map(|app| self.index.dependents(app));
         let near: BTreeSet<&ServiceId> = touched.iter().chain(dependents).collect();
-        let open = near.into_iter().filter(|id| {
-            let due = self.entries.get(*id).filter(|entry| entry.is_due());
-            due.is_some_and(|entry| entry.policy.after.iter().all(|app| self.is_open(app)))
+        let due = near.into_iter().filter_map(|id| {
+            let entry = self.entries.get(id).filter(|entry| entry.is_due())?;
+            let open = entry.policy.after.iter().all(|app| self.is_open(app));
+            Some((id.clone(), open))
         });
-        open.cloned().collect()
+        due.collect()
     }
 
     fn is_open(&self, app: &Name) -> bool {

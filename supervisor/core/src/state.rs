@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub enum State {
     /// Down, as wanted.
     Stopped,
-    /// For its dependencies, its schedule, or for the machine to have room.
+    /// For its dependencies, its conditions, its schedule, or for the machine to have room.
     Waiting,
     /// Not ready yet.
     Starting,

@@ -81,6 +81,9 @@ proptest! {
                 let policy = step.after.policy(id).expect("each has one");
                 let fine = match service.phase {
                     Phase::Waiting(Wait::Dependencies) => !step.after.blockers(id).is_empty(),
+                    Phase::Waiting(Wait::Conditions { met }) => {
+                        !met && policy.conditional && step.after.blockers(id).is_empty()
+                    }
                     Phase::Waiting(Wait::Schedule { .. }) => policy.scheduled,
                     Phase::Waiting(Wait::Shortage { .. }) | Phase::Backoff { .. } => {
                         service.next_start().is_some_and(|at| at > step.now)
@@ -168,6 +171,9 @@ proptest! {
                     continue; // The next run of a reload: the service is up already.
                 }
                 prop_assert!(step.up(service));
+                let waited = !step.after.policy(id).expect("each has one").conditional
+                    || matches!(step.event, Event::Met { id: met } if met == id);
+                prop_assert!(waited, "{} did not wait for its conditions", id);
                 for app in &step.after.policy(id).expect("each has one").after {
                     let dependency = ServiceId { app: app.clone(), instance: 0 };
                     let dependency = step.after.get(&dependency).expect("it must exist");

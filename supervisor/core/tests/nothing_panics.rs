@@ -51,6 +51,7 @@ fn phases() -> impl Strategy<Value = Phase> {
         Just(Phase::Completed { success: false }),
         Just(Phase::Waiting(Wait::Dependencies)),
         any::<bool>().prop_map(|ran| Phase::Waiting(Wait::Schedule { ran })),
+        any::<bool>().prop_map(|met| Phase::Waiting(Wait::Conditions { met })),
         times().prop_map(|until| Phase::Waiting(Wait::Shortage { until })),
         times().prop_map(|until| Phase::Backoff { until }),
         runs().prop_map(|run| Phase::Spawning { run }),
@@ -82,7 +83,12 @@ prop_compose! {
 
 fn every_event(id: &ServiceId, run: RunId) -> Vec<Event> {
     let id = || id.clone();
-    let mut events = vec![Event::Tick, Event::Resume, Event::Due { id: id() }];
+    let mut events = vec![
+        Event::Tick,
+        Event::Resume,
+        Event::Due { id: id() },
+        Event::Met { id: id() },
+    ];
     let exits = [Exit::Code(0), Exit::Signal(9), Exit::Unknown];
     events.extend(exits.map(|exit| Event::Exited {
         id: id(),
@@ -200,6 +206,17 @@ fn histories_reach_everything() {
                     Some(beside) => format!("{:?}", beside.role()),
                 };
                 reached.insert(format!("{} {}", word(after), beside(after)));
+                if after.awaits_conditions() {
+                    reached.insert("conditions".to_owned());
+                    let before = step.before.get(id).map(|before| before.phase);
+                    if before == Some(Phase::Waiting(Wait::Dependencies)) {
+                        reached.insert("conditions after dependencies".to_owned());
+                    }
+                }
+                let shut = matches!(after.phase, Phase::Waiting(Wait::Dependencies));
+                if shut && step.before.get(id).is_some_and(Service::awaits_conditions) {
+                    reached.insert("from conditions back to dependencies".to_owned());
+                }
                 if after.restart {
                     reached.insert(format!("restart owed, {}", word(after)));
                 }
@@ -213,6 +230,13 @@ fn histories_reach_everything() {
         walked.expect("nothing is checked here");
     }
     let mut expected = vec!["closing true".to_owned()];
+    for word in [
+        "conditions",
+        "conditions after dependencies",
+        "from conditions back to dependencies",
+    ] {
+        expected.push(word.to_owned());
+    }
     for phase in [
         "Stopped", "Waiting", "Spawning", "Backoff", "Errored", "Starting", "Running",
     ] {

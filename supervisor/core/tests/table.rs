@@ -54,6 +54,10 @@ fn rows() -> Vec<Row> {
         scheduled: true,
         ..policy()
     };
+    let conditional = || Policy {
+        conditional: true,
+        ..policy()
+    };
     let dependent = || Policy {
         after: vec![name("absent")],
         ..policy()
@@ -86,6 +90,11 @@ fn rows() -> Vec<Row> {
             "waiting, dependency absent",
             dependent(),
             Phase::Waiting(Wait::Dependencies),
+        ),
+        row(
+            "waiting for conditions",
+            conditional(),
+            Phase::Waiting(Wait::Conditions { met: false }),
         ),
         row(
             "waiting after a shortage",
@@ -145,6 +154,12 @@ fn rows() -> Vec<Row> {
         row("backoff", plain(), Phase::Backoff { until: later }),
         row("errored", plain(), Phase::Errored),
         row("completed", plain(), Phase::Completed { success: true }),
+        row("conditional, running", conditional(), running),
+        row(
+            "conditional, backoff",
+            conditional(),
+            Phase::Backoff { until: later },
+        ),
         with(
             Beside::Spawning { run: second },
             row("reload, next one spawning", slow(), running),
@@ -248,6 +263,7 @@ fn events(row: &Row) -> Vec<(String, Event)> {
         wish("reload", Command::Reload),
         wish("remove", Command::Remove),
         wish("reset", Command::Reset),
+        ("met".to_owned(), met("app")),
         ("due".to_owned(), Event::Due { id: id("app") }),
         ("shut down".to_owned(), Event::ShutDown),
         ("resume".to_owned(), Event::Resume),

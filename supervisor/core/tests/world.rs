@@ -102,6 +102,24 @@ fn natures() -> Vec<Nature> {
                 },
             )
         },
+        // What it waits for comes 40 s late; another one waits for it.
+        Nature {
+            there: Time(40_000),
+            ..Nature::good(
+                "late",
+                Policy {
+                    conditional: true,
+                    ..plain()
+                },
+            )
+        },
+        Nature::good(
+            "later",
+            Policy {
+                after: after("late"),
+                ..plain()
+            },
+        ),
         Nature::good(
             "front",
             Policy {
@@ -138,7 +156,9 @@ fn state(world: &World, app: &str) -> State {
 #[test]
 fn a_day_goes_as_the_contract_says() {
     let mut world = day(|| None);
-    for app in ["good", "slow", "stubborn", "moody", "web", "front"] {
+    for app in [
+        "good", "slow", "stubborn", "moody", "web", "front", "late", "later",
+    ] {
         let state = state(&world, app);
         let fine = state == State::Running || (app == "moody" && state == State::Backoff);
         assert!(fine, "{app} is {state}");
@@ -181,6 +201,8 @@ fn a_day_goes_as_the_contract_says() {
         0
     );
     assert!(world.born["front"][0] >= world.born["web"][0].after(Span(500)));
+    assert_eq!(world.born["late"], [Time(40_002)]);
+    assert_eq!(world.born["later"], [Time(40_004)]);
 
     world.at(DAY, Event::ShutDown);
     world.run(DAY.after(Span::secs(60)));

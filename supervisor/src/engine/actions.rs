@@ -20,6 +20,7 @@ pub fn spec_of(app: &App) -> u32 {
     let mut app = app.clone();
     app.policy = supervisor_core::Policy::default();
     app.stop_signal = supervisor_config::StopSignal::default();
+    app.wait_for.clear();
     app.namespace.clear();
     app.instances = 1;
     app.logs = app.logs.of_process();
@@ -105,6 +106,7 @@ impl Engine {
             self.mutations.sync();
         }
         self.save_record(id);
+        self.look_at_conditions(id);
         self.waiters.touch();
     }
 
@@ -200,6 +202,7 @@ impl Engine {
 
     fn removed(&mut self, id: &ServiceId) {
         self.forget_log_news(id);
+        self.probes.stop(id);
         if let Some(instance) = self.instances.remove(id) {
             self.slots.free(instance.slot);
         }
@@ -227,6 +230,8 @@ mod tests {
         other = app.clone();
         other.instances = 4;
         other.policy.stop.timeout = supervisor_core::Span(1);
+        other.wait_for = vec![supervisor_config::WaitFor::File("/f".into())];
+        other.policy.conditional = true;
         other.logs.keep = 0;
         other.logs.max_size = None;
         assert_eq!(spec_of(&app), spec_of(&other));

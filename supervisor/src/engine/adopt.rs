@@ -80,6 +80,7 @@ impl Engine {
             }
         }
         self.tell(Event::Resume);
+        self.look_at_conditions_of(|_| true);
         self.catch_up();
         Ok(())
     }

@@ -36,6 +36,7 @@ use crate::os::{own, pidfd, proc, watch};
 use crate::persist::desired::Store;
 use crate::persist::saver::Saver;
 use crate::persist::slots::{Slots, SlotsError};
+use crate::probes::Probes;
 
 /// The engine's own score: after the apps, before the keeper.
 const OOM_SCORE: &str = "-900";
@@ -137,6 +138,7 @@ pub async fn born(
         saver,
         mutations: mutate::Queue::default(),
         waiters: waiters::Waiters::default(),
+        probes: Probes::new(inbox.clone()),
         inbox: inbox.clone(),
         own_log,
         stopping: None,

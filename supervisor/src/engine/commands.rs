@@ -104,11 +104,8 @@ impl Engine {
         let is_retried = |service: &Service, app: &Name| match service.state() {
             State::Backoff | State::Errored => true,
             State::Completed => renewed.contains(app.as_str()),
-            State::Stopped
-            | State::Waiting
-            | State::Starting
-            | State::Running
-            | State::Stopping => false,
+            State::Waiting => service.awaits_conditions(),
+            State::Stopped | State::Starting | State::Running | State::Stopping => false,
         };
         let mut goals = Vec::new();
         let mut events = Vec::new();
@@ -164,6 +161,7 @@ impl Engine {
             self.wait_for(ticket, &id, goal, run, wait);
         }
         self.tell_all(events);
+        self.look_at_conditions_of(|app| put.contains(app));
     }
 
     /// Apps that are as the file wants them, and do not run all the same.

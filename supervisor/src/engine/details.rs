@@ -106,7 +106,9 @@ fn policies(app: &App) -> Vec<(String, String)> {
         0 => "never given up".to_owned(),
         most => format!("given up after {most} quick exits in a row"),
     };
-    vec![
+    let waits: Vec<String> = app.wait_for.iter().map(ToString::to_string).collect();
+    let waits = (!waits.is_empty()).then(|| ("waits for".to_owned(), waits.join(", ")));
+    let rest = [
         (
             "restart".to_owned(),
             format!(
@@ -125,7 +127,8 @@ fn policies(app: &App) -> Vec<(String, String)> {
             ),
         ),
         ("logs".to_owned(), logs(&app.logs)),
-    ]
+    ];
+    waits.into_iter().chain(rest).collect()
 }
 
 /// What holds for its log files.

@@ -15,6 +15,7 @@ use super::spawner::Report;
 use super::undertaker::Order;
 use crate::os::tree::Left;
 use crate::persist::slots::CellId;
+use crate::probes::Met;
 
 /// Messages that wait for the engine; senders wait when there are more.
 const INBOX: usize = 1024;
@@ -52,6 +53,8 @@ pub enum Message {
         /// Why not.
         error: Option<String>,
     },
+    /// All is there that an instance waits for.
+    Met(Met),
     /// What an act needs to know of the machine is known.
     Checked(Asked),
     /// What changed by itself is to be saved.

@@ -15,6 +15,7 @@ mod adopt;
 mod birth;
 mod changes;
 mod commands;
+mod conditions;
 mod deeds;
 mod details;
 mod dispatch;
@@ -59,6 +60,7 @@ use crate::os::own;
 use crate::persist::desired::Desired;
 use crate::persist::saver::Saver;
 use crate::persist::slots::{CellId, Slots};
+use crate::probes::Probes;
 use estate::Estate;
 use inbox::{Inbox, Message};
 use mutate::Mutation;
@@ -130,6 +132,7 @@ struct Engine {
     saver: Saver,
     mutations: mutate::Queue,
     waiters: waiters::Waiters,
+    probes: Probes,
     inbox: Inbox,
     own_log: log::OwnLog,
     /// Somebody asked for the daemon to stop; who waits for it.
@@ -263,6 +266,7 @@ impl Engine {
             Message::Emptied { id, ticket, error } => self.emptied(&id, ticket, error.as_deref()),
             Message::Sync => self.mutations.sync_again(),
             Message::LogRoom(room) => self.log_room(room),
+            Message::Met(met) => self.met(met),
             Message::Checked(asked) => self.mutations.wait(Mutation::Act(asked)),
             Message::KeeperGone => self.succeed_keeper(),
         }

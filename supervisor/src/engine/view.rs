@@ -174,6 +174,7 @@ impl Engine {
                 }
                 Some(format!("waits for {}", names.join(", ")))
             }
+            Phase::Waiting(Wait::Conditions { .. }) => self.conditions_note(id, service),
             Phase::Waiting(Wait::Schedule { .. }) => None,
             Phase::Stopping { .. } => Some(self.stopping_note(service)),
             Phase::Stopped | Phase::Spawning { .. } | Phase::Starting { .. } => None,

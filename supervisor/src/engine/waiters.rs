@@ -1,6 +1,6 @@
 //! Who waits for an outcome, and when it is reached: judged from the service alone, after each turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use supervisor_core::{Phase, Policy, RunId, Service, ServiceId, Span, State, Time, Wait, Want};
 use supervisor_protocol::{Done, Outcome, Reply};
@@ -11,6 +11,8 @@ use super::{Engine, explain, now};
 
 /// A start is watched for so long for an early exit, and a wait for dependencies is told after it.
 const WATCH: Span = Span(1000);
+/// What is late at its place (a database at boot) is given so long before a wait for it is told.
+const PATIENCE: Span = Span(10_000);
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,13 +100,11 @@ impl Waiters {
     pub fn next_deadline(&self) -> Option<Time> {
         let ours = |w: &&Waiter| matches!(w.goal, Goal::Started | Goal::Restarted);
         let now = now();
-        let ahead = |at: Time| if at > now { at } else { Time(now.0 + 20) };
-        // From the request or from the exec, whichever is later: looked at again until it fits.
-        self.list
-            .iter()
-            .filter(ours)
-            .map(|w| ahead(w.since.after(WATCH)))
-            .min()
+        // From the request or from the exec, whichever is later: looked at again until it fits, ever
+        // more seldom.
+        let again = |w: &Waiter| Time(now.0 + now.since(w.since).0 / 50);
+        let ahead = |w: &Waiter| w.since.after(WATCH).max(again(w));
+        self.list.iter().filter(ours).map(ahead).min()
     }
 }
 
@@ -243,21 +243,34 @@ impl Engine {
                 Phase::Waiting(Wait::Shortage { .. }) => {
                     Verdict::Failed(self.note(&waiter.id).unwrap_or_default())
                 }
-                // What it waits for is under way, as in a restart of both.
-                _ if self.blockers_move(&waiter.id) => Verdict::Not,
+                _ if self.is_on_its_way(&waiter.id, now < waiter.since.after(PATIENCE)) => {
+                    Verdict::Not
+                }
                 _ => Verdict::Reached(Done::Waiting, self.note(&waiter.id)),
             },
             _ => Verdict::Not,
         }
     }
 
-    /// Whether something that it waits for is on its way down, and will come up again by itself.
-    fn blockers_move(&self, id: &ServiceId) -> bool {
-        let blockers = self.fleet.blockers(id);
-        let mut blockers = blockers.iter().filter_map(|id| self.fleet.get(id));
-        blockers.any(|blocker| {
-            blocker.want == Want::Up && !blocker.remove && blocker.state() == State::Stopping
-        })
+    /// Whether something that it waits for, or that this waits for, comes up by itself: it is starting,
+    /// or stopping to be started again, or, with patience, it waits for its conditions.
+    fn is_on_its_way(&self, id: &ServiceId, patience: bool) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut next = vec![id.clone()];
+        while let Some(id) = next.pop() {
+            let Some(service) = self.fleet.get(&id).filter(|_| !seen.contains(&id)) else {
+                continue;
+            };
+            let moves = matches!(service.state(), State::Starting | State::Stopping);
+            if moves && service.want == Want::Up && !service.remove
+                || patience && service.awaits_conditions()
+            {
+                return true;
+            }
+            next.extend(self.fleet.blockers(&id));
+            seen.insert(id);
+        }
+        false
     }
 
     /// Last lines of standard error of the last run that ended. An engine knows those that ended in

@@ -112,8 +112,9 @@ APP: AppRole {
     "boot": form::words::<Boot>() => carried(Policy, policy.boot);
     /// Apps that must be ready before it starts, and that stop after it.
     "after": form::NAMES => carried(Policy, policy.after);
-    /// What must be there before it starts: tcp:HOST:PORT, unix:PATH, file:PATH or http://HOST/PATH.
-    "wait_for": form::WAIT_FOR => not_yet(Some("[]"), |waits| !waits.is_empty());
+    /// What must answer before it starts, after those in after: tcp:HOST:PORT, unix:PATH, file:PATH
+    /// (it is there) or http://HOST/PATH (2xx or 3xx). It waits for as long as it takes.
+    "wait_for": form::WAIT_FOR => carried(Policy, wait_for);
     /// Sockets that the supervisor holds open and hands over: IP:PORT, [::]:PORT or unix:PATH.
     "listen": form::LISTEN => not_yet(Some("[]"), |sockets| !sockets.is_empty());
     /// Makes it a job, with the times when it runs: minute, hour, day of the month, month and day of

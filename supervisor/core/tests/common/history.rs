@@ -31,6 +31,7 @@ pub enum What {
     Command(Command),
     /// News of a run: of the main one, of the one beside it, or of an old one.
     News(Whose, News),
+    Met,
     Due,
     ShutDown,
     Resume,
@@ -131,6 +132,7 @@ pub fn lower(fleet: &Fleet, op: &Op) -> Event {
     match op.what.clone() {
         What::Define(policy, want) => Event::Define { id, policy, want },
         What::Command(command) => Event::Command { id, command },
+        What::Met => Event::Met { id },
         What::Due => Event::Due { id },
         What::ShutDown => Event::ShutDown,
         What::Resume => Event::Resume,
@@ -178,12 +180,13 @@ prop_compose! {
         max_restarts in prop_oneof![3 => Just(0), 1 => Just(3), 1 => Just(1)],
         timeout in prop_oneof![1 => Just(Span(0)), 4 => Just(Span::secs(10))],
         ready in prop::option::of(Just(Span::secs(5))),
+        conditional in prop::bool::weighted(0.15),
         scheduled in prop::bool::weighted(0.12),
     ) -> Policy {
         let success = Restart::default().success;
         let restart = Restart { policy, delay, max_delay, stable_after, max_restarts, success };
         let (stop, boot) = (Stop { timeout }, Boot::Last);
-        Policy { restart, stop, boot, after: Vec::new(), ready, scheduled }
+        Policy { restart, stop, boot, after: Vec::new(), ready, conditional, scheduled }
     }
 }
 
@@ -251,6 +254,7 @@ fn ops(circle: bool) -> BoxedStrategy<Op> {
         1 => defines(),
         8 => commands(),
         24 => news(),
+        4 => Just(What::Met),
         3 => Just(What::Due),
         1 => Just(What::Resume),
         4 => Just(What::Tick),
@@ -272,14 +276,19 @@ fn passages(circle: bool) -> BoxedStrategy<Vec<Op>> {
     let of = |whose| move |news| What::News(whose, news);
     let (main, beside) = (of(Whose::Main), of(Whose::Beside));
     let start = What::Command(Command::Start);
-    let up = vec![start.clone(), main(News::Spawned), main(News::Ready)];
+    let up = vec![
+        start.clone(),
+        What::Met,
+        main(News::Spawned),
+        main(News::Ready),
+    ];
     let mut swap = vec![What::Command(Command::Reload)];
     swap.extend([News::Spawned, News::Ready].map(beside));
     let end = main(News::Exited(Exit::Code(0)));
     let again = swap
         .iter()
         .cloned()
-        .chain([end, start, main(News::Spawned)])
+        .chain([end, start, What::Met, main(News::Spawned)])
         .collect();
     let restart = move |app| op(circle, app, Pause::None, What::Command(Command::Restart));
     let restarts = prop_oneof![Just(vec!["c", "b", "a"]), Just(vec!["b", "a"])]

@@ -79,6 +79,10 @@ pub fn ready(app: &str, run: u64) -> Event {
     }
 }
 
+pub fn met(app: &str) -> Event {
+    Event::Met { id: id(app) }
+}
+
 pub fn exited(app: &str, run: u64, exit: Exit) -> Event {
     Event::Exited {
         id: id(app),
@@ -112,6 +116,8 @@ pub fn show(service: &Service, now: Time) -> String {
     let mut text = match service.phase {
         Phase::Stopped => "stopped".to_owned(),
         Phase::Waiting(Wait::Dependencies) => "waiting for dependencies".to_owned(),
+        Phase::Waiting(Wait::Conditions { met: false }) => "waiting for conditions".to_owned(),
+        Phase::Waiting(Wait::Conditions { met: true }) => "waiting, conditions met".to_owned(),
         Phase::Waiting(Wait::Shortage { until }) => format!("waiting after shortage {}", at(until)),
         Phase::Waiting(Wait::Schedule { ran: false }) => "waiting for its date".to_owned(),
         Phase::Waiting(Wait::Schedule { ran: true }) => {

@@ -20,6 +20,8 @@ pub struct Nature {
     pub obeys: Option<u64>,
     /// It cannot be spawned at all.
     pub broken: bool,
+    /// From when on its conditions are met, where it has any.
+    pub there: Time,
 }
 
 impl Nature {
@@ -33,6 +35,7 @@ impl Nature {
             readiness,
             obeys: Some(50),
             broken: false,
+            there: Time(0),
         }
     }
 }
@@ -226,7 +229,7 @@ impl World {
         self.fleet = fleet;
         // The answers of probes die with the engine that asked; the next one asks again.
         self.future
-            .retain(|_, event| !matches!(event, Event::Ready { .. }));
+            .retain(|_, event| !matches!(event, Event::Ready { .. } | Event::Met { .. }));
         if self.closing {
             let actions = self.fleet.handle(self.now, Event::ShutDown);
             self.perform(actions);
@@ -244,12 +247,23 @@ impl World {
         }
         let actions = self.fleet.handle(self.now, Event::Resume);
         self.perform(actions);
+        let all: Vec<ServiceId> = self.natures.keys().cloned().collect();
+        all.into_iter().for_each(|id| self.look(id));
+    }
+
+    /// What an engine does about a service that waits for its conditions.
+    fn look(&mut self, id: ServiceId) {
+        if self.fleet.get(&id).is_some_and(Service::awaits_conditions) {
+            let there = self.natures[&id].there.max(self.now);
+            self.at(there, Event::Met { id });
+        }
     }
 
     fn perform(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Changed { .. } | Action::StopProbes { .. } => {}
+                Action::Changed { id } => self.look(id),
+                Action::StopProbes { .. } => {}
                 Action::Removed { id } => assert!(!self.children.keys().any(|(of, _)| *of == id)),
                 Action::Spawn { id, run } => self.spawn(id, run),
                 Action::Signal { id, run, rung } => self.signal(id, run, rung),

@@ -156,6 +156,7 @@ fn table(command: Vec<String>, folder: Option<&Path>, options: &AppOptions, here
     app.text("stdin", options.stdin.clone());
     app.text("boot", options.boot.clone());
     app.list("after", options.after.clone());
+    app.list("wait_for", options.wait_for.clone());
     app.text("schedule", options.cron.clone());
     app.section("restart", restart(options));
 

@@ -77,6 +77,9 @@ pub struct AppOptions {
     /// Starts when this app is ready; may be repeated
     #[arg(long, value_name = "APP")]
     pub after: Vec<String>,
+    /// Starts when this answers: tcp:HOST:PORT, unix:PATH, file:PATH or http://…; may be repeated
+    #[arg(long, value_name = "WHAT")]
+    pub wait_for: Vec<String>,
     /// What its standard input is: "pipe" (for `send`), or "null"
     #[arg(long, value_name = "KIND", num_args = 0..=1,
           default_missing_value = "pipe", value_parser = ["pipe", "null"])]

@@ -39,6 +39,8 @@ enum Told {
 enum Idle {
     Off,
     Gate,
+    /// Its conditions are looked at; true: it was just told that they hold.
+    Ask(bool),
     Short(Time),
     Date {
         ran: bool,
@@ -123,7 +125,9 @@ impl One {
             (None, Idle::Off) if self.other.is_some() => State::Stopping,
             (None, Idle::Off) => State::Stopped,
             (None, Idle::Date { ran: true } | Idle::Done(_)) => State::Completed,
-            (None, Idle::Gate | Idle::Short(_) | Idle::Date { ran: false }) => State::Waiting,
+            (None, Idle::Gate | Idle::Ask(_) | Idle::Short(_) | Idle::Date { ran: false }) => {
+                State::Waiting
+            }
             (None, Idle::Delay(_)) => State::Backoff,
             (None, Idle::GivenUp) => State::Errored,
         }
@@ -144,8 +148,9 @@ impl One {
             }))
             .collect();
         let (failures, restarts, want) = (self.failures, self.restarts, self.want);
+        let asks = self.main.is_none() && matches!(self.idle, Idle::Ask(_));
         format!(
-            "{} {want:?} {runs:?} failures {failures} restarts {restarts}",
+            "{} asks {asks} {want:?} {runs:?} failures {failures} restarts {restarts}",
             self.state()
         )
     }
@@ -155,8 +160,9 @@ impl One {
 fn summary(service: &Service) -> String {
     let runs: Vec<(u64, Role)> = service.runs().map(|(run, role)| (run.0, role)).collect();
     let (failures, restarts, want) = (service.failures, service.restarts, service.want);
+    let asks = service.awaits_conditions();
     format!(
-        "{} {want:?} {runs:?} failures {failures} restarts {restarts}",
+        "{} asks {asks} {want:?} {runs:?} failures {failures} restarts {restarts}",
         service.state()
     )
 }
@@ -235,6 +241,14 @@ impl Model {
                 one.leaving = false;
             }
             Event::Command { id, command } => self.command(id, *command),
+            Event::Met { id } => {
+                if let Some(one) = self.all.get_mut(id)
+                    && one.main.is_none()
+                    && one.idle == Idle::Ask(false)
+                {
+                    one.idle = Idle::Ask(true);
+                }
+            }
             Event::Due { id } => {
                 if let Some(one) = self.all.get_mut(id)
                     && one.up(closing)

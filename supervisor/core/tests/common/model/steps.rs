@@ -53,6 +53,7 @@ impl Model {
             }),
             Event::Define { .. }
             | Event::Command { .. }
+            | Event::Met { .. }
             | Event::Due { .. }
             | Event::ShutDown
             | Event::Resume
@@ -238,6 +239,7 @@ impl Model {
                 Idle::Off if up && scheduled => Idle::Date { ran: false },
                 Idle::Off if up => Idle::Gate,
                 Idle::Date { .. } if !scheduled => Idle::Gate,
+                Idle::Ask(_) if !one.policy.conditional => Idle::Gate,
                 Idle::Short(at) if at <= now => Idle::Gate,
                 Idle::Delay(at) if at <= now => {
                     one.restarts += 1;
@@ -320,15 +322,14 @@ impl Model {
                 other.alive() && !other.stays(closing) && other.policy.after.contains(&id.app)
             })
         };
-        let start: Vec<&ServiceId> = ids
+        let at_the_gate = |id: &&ServiceId| {
+            let one = &self.all[*id];
+            one.main.is_none() && matches!(one.idle, Idle::Gate | Idle::Ask(_))
+        };
+        let (open, shut): (Vec<&ServiceId>, Vec<&ServiceId>) = ids
             .iter()
-            .filter(|id| {
-                let one = &self.all[*id];
-                one.main.is_none()
-                    && one.idle == Idle::Gate
-                    && one.policy.after.iter().all(fulfilled)
-            })
-            .collect();
+            .filter(at_the_gate)
+            .partition(|id| self.all[*id].policy.after.iter().all(fulfilled));
         let stop: Vec<&ServiceId> = ids
             .iter()
             .filter(|id| {
@@ -336,10 +337,20 @@ impl Model {
                 one.standing() && !one.stays(closing) && !holds(id)
             })
             .collect();
-        for id in start {
+        for id in shut {
+            self.all
+                .entry(id.clone())
+                .and_modify(|one| one.idle = Idle::Gate);
+        }
+        for id in open {
             let Some(mut one) = self.all.remove(id) else {
                 continue;
             };
+            if one.policy.conditional && one.idle != Idle::Ask(true) {
+                one.idle = Idle::Ask(false);
+                self.all.insert(id.clone(), one);
+                continue;
+            }
             (one.reload, one.restart) = (false, false);
             one.main = Some(self.spawn(id, &mut one.runs));
             self.all.insert(id.clone(), one);
