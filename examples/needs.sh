@@ -54,7 +54,8 @@ need_all() {
             "This release's own package is too old: see https://nodejs.org/en/download."
 }
 
-# What the tests need besides: small filesystems of their own, and something to be compared with.
+# What the tests need besides: small filesystems of their own, something to be compared with, and
+# machines of their own, with systemd and with another kernel.
 need_for_tests() {
     local missing=()
     has_program mkfs.ext4 || missing+=(e2fsprogs)
@@ -63,7 +64,12 @@ need_for_tests() {
     has_program systemd-analyze || missing+=(systemd)
     has_program man || missing+=(man-db)
     has_program rg || missing+=(ripgrep)
+    has_program systemd-nspawn || missing+=(systemd-container)
+    has_program debootstrap || missing+=(debootstrap)
+    has_program qemu-system-x86_64 || missing+=(qemu-system-x86)
+    has_program cpio || missing+=(cpio)
     if ((${#missing[@]})); then install_packages "${missing[@]}"; fi
+    tests/machines/make.sh
 }
 
 # Also where only root looks for programs.

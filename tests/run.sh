@@ -12,6 +12,9 @@ cargo build --release --locked -p supervisor -p supervisorctl
 SUPERVISOR_BIN_DIR=$(target_folder)/release
 export SUPERVISOR_BIN_DIR
 
+say "building another supervisor for upgrades (cargo build)"
+cargo build --locked -p supervisor
+
 # The tests themselves in the dev profile: the release profile's link-time optimisation would be
 # paid for every test program, and their dependencies would be built twice all the same, because
 # tests unwind and the programs abort.

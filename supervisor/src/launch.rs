@@ -4,11 +4,11 @@
 
 use std::fmt::Display;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,9 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Uid;
 use supervisor_protocol::Paths;
 
-use crate::keeper::inherit;
+use crate::keeper::holder::Holder;
 use crate::keeper::link::{Kind, Tag};
+use crate::keeper::{inherit, systemd};
 use crate::os::daemon::{self, Detached};
 use crate::os::own;
 
@@ -27,8 +28,18 @@ pub const ORIGINAL_NOFILE: &str = "SUPERVISOR_ORIGINAL_NOFILE";
 /// In the environment of the daemon: the oom_score_adj that apps get back.
 pub const ORIGINAL_OOM: &str = "SUPERVISOR_ORIGINAL_OOM_SCORE_ADJ";
 
+/// In the environment of the daemon: the path by which it was started, where an upgrade finds the next
+/// program.
+pub const PROGRAM: &str = "SUPERVISOR_PROGRAM";
+
+/// In the environment of an engine whose keeper is systemd's: it ends with that keeper.
+pub const UNDER_SYSTEMD: &str = "SUPERVISOR_UNDER_SYSTEMD";
+
 /// The keeper's oom_score_adj: never killed for memory.
 pub const KEEPER_OOM: &str = "-1000";
+
+/// The exit code where a daemon runs already: to try again would not help, and the unit says so.
+const ALREADY_RUNNING: u8 = 10;
 
 /// A daemon that is just leaving gets so long to let go of its lock.
 const LOCK_PATIENCE: Duration = Duration::from_secs(3);
@@ -51,24 +62,56 @@ struct Arguments {
     daemonize: bool,
 }
 
+/// Whether this engine's keeper is systemd's.
+pub fn is_under_systemd() -> bool {
+    std::env::var_os(UNDER_SYSTEMD).is_some()
+}
+
 /// Prepares and becomes the keeper; returns only when that fails, or in front of a daemon that
 /// went to the background.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match prepare_and_go(&arguments) {
         Ok(code) => code,
-        Err(message) => {
-            eprintln!("supervisor: {message}");
-            ExitCode::FAILURE
+        Err(refusal) => {
+            eprintln!("supervisor: {}", refusal.message);
+            refusal.code
         }
     }
 }
 
-fn prepare_and_go(arguments: &Arguments) -> Result<ExitCode, String> {
+/// Why it does not begin.
+struct Refusal {
+    message: String,
+    code: ExitCode,
+}
+
+impl From<String> for Refusal {
+    fn from(message: String) -> Refusal {
+        let code = ExitCode::FAILURE;
+        Refusal { message, code }
+    }
+}
+
+fn prepare_and_go(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     let paths = Paths::from_env().map_err(|error| error.to_string())?;
+    if arguments.daemonize {
+        // Whoever started it may be a service; then its systemd is not ours.
+        systemd::VARIABLES
+            .into_iter()
+            .for_each(own::remove_environment);
+    }
+    let under_systemd = systemd::is_above();
     make_folders(&paths)?;
-    let locks = lock(&paths)?;
+    let passed = systemd::take_passed().map_err(failed("cannot take what systemd has kept"))?;
+    let mut locks = lock(&paths, under_systemd);
+    if let (Err(refusal), false) = (&mut locks, passed.is_empty()) {
+        // Whoever systemd has kept descriptors for is what it takes for another one: to be tried again.
+        refusal.code = ExitCode::FAILURE;
+    }
+    let locks = locks?;
     raise_limits();
+    note_program();
     let mut table: Vec<(RawFd, Tag)> = locks
         .iter()
         .zip(0..)
@@ -83,31 +126,34 @@ fn prepare_and_go(arguments: &Arguments) -> Result<ExitCode, String> {
             )
         })
         .collect();
+    table.extend(passed);
     if !arguments.daemonize {
+        let how = match under_systemd {
+            true => "is a service of systemd",
+            false => "runs in the foreground; Ctrl-C stops its apps, then itself",
+        };
         eprintln!(
-            "supervisor {} runs in the foreground; Ctrl-C stops its apps, then itself. Its log: {}",
+            "supervisor {} {how}. Its log: {}",
             env!("CARGO_PKG_VERSION"),
             paths.daemon_log().display()
         );
-        return Err(become_keeper(&table).to_string());
+        return Err(become_keeper(&table).to_string().into());
     }
     let (ready, announce) = nix::unistd::pipe().map_err(failed("cannot make a pipe"))?;
     match daemon::fork_detached().map_err(failed("cannot go to the background"))? {
         Detached::Parent { .. } => {
             drop(announce);
             drop(locks);
-            wait_until_ready(ready, &paths)
+            Ok(wait_until_ready(ready, &paths)?)
         }
         Detached::Child => {
             drop(ready);
             note_holder(&locks);
-            // Whoever started it may be a service; then its systemd is not ours.
-            own::remove_environment("NOTIFY_SOCKET");
             // It shall not keep a file system busy that somebody wants to unmount; the root is there.
             let _ = std::env::set_current_dir("/");
             table.push((announce.as_raw_fd(), Tag::single(Kind::ANNOUNCE)));
             // The parent sees the pipe end and points to the daemon's log.
-            Err(become_keeper(&table).to_string())
+            Err(become_keeper(&table).to_string().into())
         }
     }
 }
@@ -161,27 +207,37 @@ fn make_folder(path: &Path, mode: u32) -> Result<(), String> {
 
 /// One daemon for each state folder, and one for each log folder: two pumps on one file would
 /// overwrite each other.
-fn lock(paths: &Paths) -> Result<[File; 2], String> {
+fn lock(paths: &Paths, under_systemd: bool) -> Result<[File; 2], Refusal> {
     let started = Instant::now();
+    if under_systemd && let Some(holder) = Holder::read(&paths.state.join("lock")) {
+        holder.end_orphan()?;
+    }
     loop {
         match try_lock(paths)? {
             Some(locks) => return Ok(locks),
             None => {
                 let holder = holder(paths);
-                if paths
-                    .sockets
-                    .iter()
-                    .any(|path| UnixStream::connect(path).is_ok())
+                // Under systemd this process may hold the socket itself, and then it says nothing.
+                let patient = under_systemd && started.elapsed() <= LOCK_PATIENCE;
+                if !patient
+                    && paths
+                        .sockets
+                        .iter()
+                        .any(|path| UnixStream::connect(path).is_ok())
                 {
-                    return Err(format!(
-                        "already running{holder}; see `supervisorctl daemon status`"
-                    ));
+                    return Err(Refusal {
+                        message: format!(
+                            "already running{holder}; see `supervisorctl daemon status`"
+                        ),
+                        code: ALREADY_RUNNING.into(),
+                    });
                 }
                 if started.elapsed() > LOCK_PATIENCE {
-                    return Err(format!(
+                    let lock = paths.state.join("lock");
+                    return Err(Refusal::from(format!(
                         "another supervisor{holder} holds {} and does not answer; end it with SIGKILL to take over",
-                        paths.state.join("lock").display()
-                    ));
+                        lock.display()
+                    )));
                 }
                 std::thread::sleep(Duration::from_millis(20));
             }
@@ -200,6 +256,13 @@ fn try_lock(paths: &Paths) -> Result<Option<[File; 2]>, String> {
         .custom_flags(libc::O_NOFOLLOW)
         .open(&path)
         .map_err(|error| format!("cannot open {}: {error}", path.display()))?;
+    let found = file
+        .metadata()
+        .map_err(|error| format!("cannot look at {}: {error}", path.display()))?;
+    if !found.is_file() || found.nlink() > 1 {
+        let path = path.display();
+        return Err(format!("{path} is no plain file of its own; move it away"));
+    }
     let logs = File::open(&paths.logs)
         .map_err(|error| format!("cannot open {}: {error}", paths.logs.display()))?;
     for file in [&file, &logs] {
@@ -221,18 +284,13 @@ fn try_lock(paths: &Paths) -> Result<Option<[File; 2]>, String> {
 
 /// Writes this process's pid into the lock file, for the message of the next one that comes.
 fn note_holder(locks: &[File; 2]) {
-    let mut file = &locks[0];
     // Only for a message: without it, the message names nobody.
-    let _ = file.set_len(0);
-    let _ = io::Seek::rewind(&mut file);
-    let _ = writeln!(file, "{}", std::process::id());
+    let _ = Holder::me(None).write(locks[0].as_fd());
 }
 
 fn holder(paths: &Paths) -> String {
-    fs::read_to_string(paths.state.join("lock"))
-        .ok()
-        .and_then(|text| text.trim().parse::<u32>().ok())
-        .map_or(String::new(), |pid| format!(" (pid {pid})"))
+    Holder::read(&paths.state.join("lock"))
+        .map_or(String::new(), |holder| format!(" (pid {})", holder.keeper))
 }
 
 /// The daemon needs about nine descriptors for each app, and shall be the last to be killed for
@@ -254,6 +312,35 @@ fn raise_limits() {
     own::set_environment(&kept);
 }
 
+/// Notes the path by which this program was started: links in it are followed anew by each upgrade.
+fn note_program() {
+    let real = std::env::current_exe().ok();
+    let first = std::env::args_os().next().map(PathBuf::from);
+    let named = first.and_then(|name| match name.components().count() {
+        0 => None,
+        1 => std::env::split_paths(&std::env::var_os("PATH")?)
+            .map(|folder| folder.join(&name))
+            .find(|path| is_same(path, real.as_deref())),
+        _ => Some(name),
+    });
+    let named = named.filter(|path| is_same(path, real.as_deref()));
+    let path = named
+        .and_then(|path| std::path::absolute(path).ok())
+        .or(real);
+    if let Some(path) = path {
+        own::set_environment(&[(PROGRAM, path)]);
+    }
+}
+
+fn is_same(path: &Path, other: Option<&Path>) -> bool {
+    let file = |path: &Path| {
+        fs::metadata(path)
+            .ok()
+            .map(|found| (found.dev(), found.ino()))
+    };
+    other.is_some_and(|other| file(path).is_some() && file(path) == file(other))
+}
+
 /// Replaces this process by the keeper, with the descriptors of `table`.
 pub fn become_keeper(table: &[(RawFd, Tag)]) -> io::Error {
     own::inherit_nothing();
@@ -262,7 +349,7 @@ pub fn become_keeper(table: &[(RawFd, Tag)]) -> io::Error {
         .iter()
         .copied()
         .filter(|(fd, _)| own::inherit_on_exec(*fd).is_ok());
-    match inherit::write(&open.collect::<Vec<_>>()) {
+    match inherit::write(open) {
         Ok(list) => own::exec_self("keeper", list.as_raw_fd().to_string()),
         Err(error) => error,
     }

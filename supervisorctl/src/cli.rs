@@ -33,6 +33,9 @@ pub struct Cli {
     /// Print no outcomes; the exit code tells (PM2's)
     #[arg(short, long, global = true, hide = true)]
     pub silent: bool,
+    /// Speak to the system's daemon rather than to one's own (SUPERVISOR_SYSTEM=1: always)
+    #[arg(long, global = true)]
+    pub system: bool,
     /// Print version (PM2's)
     #[arg(short = 'v', action = clap::ArgAction::Version, hide = true)]
     v: Option<bool>,
@@ -64,6 +67,7 @@ pub fn run(words: &[OsString]) -> Result<Exit, CliError> {
     if let Some(verb) = verbs::read_quickly(words) {
         return verbs::run(Cli {
             silent: false,
+            system: false,
             v: None,
             verb,
         });

@@ -230,6 +230,16 @@ impl Home {
         written.expect("the runtime state is there");
     }
 
+    /// Kills the engine that a keeper has now, whether it answers or not.
+    #[track_caller]
+    pub fn kill_engine_of(&self, keeper: i32) {
+        let engine = wait::wait_until("an engine", Duration::from_secs(10), || {
+            proc::engine_of(keeper)
+        });
+        proc::kill(engine, Signal::SIGKILL);
+        self.wait_gone(engine);
+    }
+
     /// Waits until a process is gone.
     #[track_caller]
     pub fn wait_gone(&self, pid: i32) {

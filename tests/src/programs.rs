@@ -15,6 +15,19 @@ pub fn supervisorctl() -> PathBuf {
     shipped("supervisorctl")
 }
 
+/// Another build of the daemon: the one of the profile that this test is built in.
+#[must_use]
+pub fn other_supervisor() -> PathBuf {
+    let found = profile_folder().join("supervisor");
+    assert!(
+        found.is_file(),
+        "{} is missing, and an upgrade needs two builds of the daemon: run `cargo build -p supervisor` \
+         (tests/run.sh does it)",
+        found.display()
+    );
+    found
+}
+
 /// `testapp`, built together with the tests; its source says what it can do.
 #[must_use]
 pub fn testapp() -> PathBuf {

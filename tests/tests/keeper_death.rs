@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use supervisor_tests::{Daemon, Home, proc, programs, testapp, wait_until};
+use supervisor_tests::{
+    Daemon, Home, is_long, kernel_tells_exits, proc, programs, testapp, wait_until,
+};
 
 mod storm;
 
@@ -40,19 +42,10 @@ fn kill_keeper(home: &Home) -> Daemon {
     new
 }
 
-/// Whether this kernel tells how a process ended that is not our child (6.15 and later).
-fn kernel_tells_exits() -> bool {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc");
-    let mut numbers = release
-        .split('.')
-        .map_while(|number| number.parse::<u32>().ok());
-    (numbers.next(), numbers.next()) >= (Some(6), Some(15))
-}
-
 #[test]
 fn ten_dead_keepers_and_not_a_line_lost() {
     let home = Home::new();
-    let writers = storm::start(&home);
+    let writers = storm::start(&home, 20, "");
     let before = storm::pids(&home);
     for _ in 0..10 {
         kill_keeper(&home);
@@ -60,6 +53,56 @@ fn ten_dead_keepers_and_not_a_line_lost() {
     }
     let lines = writers.stop_and_check(&home);
     println!("10 keepers killed; {lines} lines, each once and in order");
+}
+
+/// Both are killed, one after the other, again and again: nothing is restarted, nothing is lost, and of
+/// the apps that end meanwhile nobody says a wrong code.
+#[test]
+fn keeper_and_engine_killed_in_turn() {
+    let rounds = if is_long() { 200 } else { 16 };
+    let home = Home::new();
+    let ends = |n: i32| format!("ends{n}");
+    let never = "[app.NAME.restart]\npolicy = \"never\"";
+    let rest: String = (1..=4)
+        .map(|n| {
+            let rest = never.replace("NAME", &ends(n));
+            testapp(&ends(n), &["on-usr1", &n.to_string()], &rest)
+        })
+        .collect();
+    let writers = storm::start(&home, 16, &rest);
+    let before = storm::pids(&home);
+    let (mut known, mut unknown) = (0, 0);
+    for round in 0..rounds {
+        // One ends before, or just after, or is only started by those that come.
+        let code = round % 4 + 1;
+        let name = ends(code);
+        home.ctl(&["start", &name]).ok();
+        let end = || proc::kill(home.pid(&name), Signal::SIGUSR1);
+        if code % 2 == 0 {
+            end();
+        }
+        if round % 2 == 0 {
+            kill_keeper(&home);
+        } else {
+            home.kill_engine();
+        }
+        if code % 2 == 1 {
+            end();
+        }
+        let row = home.wait_row(&name, "ends", |row| row["state"] == "completed");
+        let exit = &row["last_exit"];
+        match (exit["code"].as_i64(), exit["signal"].as_str()) {
+            (Some(said), None) if said == i64::from(code) => known += 1,
+            (None, None) => unknown += 1,
+            _ => panic!("it ended with {code}: {row}"),
+        }
+        assert_eq!(storm::pids(&home), before, "no app was restarted");
+    }
+    let lines = writers.stop_and_check(&home);
+    println!("{rounds} killed in turn; {lines} lines, {known} codes known, {unknown} unknown");
+    if kernel_tells_exits() {
+        assert_eq!(unknown, 0);
+    }
 }
 
 #[test]

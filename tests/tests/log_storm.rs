@@ -15,7 +15,7 @@ const KILLS: u32 = 300;
 #[test]
 fn three_hundred_dead_engines_and_not_a_line_lost() {
     let home = Home::new();
-    let writers = storm::start(&home);
+    let writers = storm::start(&home, 20, "");
     let before = storm::pids(&home);
     let keeper = home.daemon().keeper;
     let done = AtomicBool::new(false);

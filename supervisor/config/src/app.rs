@@ -14,7 +14,7 @@ use crate::reading::{MOST, Reading};
 use crate::source::Place;
 use crate::units::{Problem, duration_text};
 use crate::value::{self, Value};
-use crate::{App, Logs, Origin, Output, Stdin, StopSignal, find_cycle, hints};
+use crate::{App, Ceilings, Limits, Logs, Origin, Output, Stdin, StopSignal, find_cycle, hints};
 
 /// What every app starts from. Its faults are noted here, once.
 pub(crate) fn defaults<'v>(value: &Value<'v>, reading: &mut Reading) -> Entries<'v, AppRole> {
@@ -45,15 +45,11 @@ pub(crate) fn defaults<'v>(value: &Value<'v>, reading: &mut Reading) -> Entries<
 
 /// Where each key stands, and each item of an array.
 pub(crate) fn places(entries: &Entries<AppRole>) -> BTreeMap<String, Place> {
-    let place = |value: &Value| Place {
-        key: value.key.clone(),
-        span: value.span.clone(),
-    };
     let mut places = BTreeMap::new();
     for (key, value) in entries {
-        places.insert(key.path.to_owned(), place(value));
+        places.insert(key.path.to_owned(), value.place());
         for (index, item) in value.array().into_iter().enumerate() {
-            places.insert(format!("{}[{index}]", key.path), place(&item));
+            places.insert(format!("{}[{index}]", key.path), item.place());
         }
     }
     places
@@ -138,6 +134,8 @@ impl App {
             wait_for: Vec::new(),
             policy: Policy::default(),
             logs: Logs::default(),
+            limits: Limits::default(),
+            ceilings: Ceilings::default(),
             path: None,
         }
     }

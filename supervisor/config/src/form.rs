@@ -10,7 +10,8 @@ use supervisor_core::{Boot, Exit, Name, RestartWhen, Span};
 use crate::endpoint::{HostPort, HttpUrl, Listen, WaitFor};
 use crate::reading::Reading;
 use crate::value::{self, Value, Word};
-use crate::{App, EnvFile, Output, Quota, StopSignal, app_values as app, limits, network, times};
+use crate::{App, Bytes, Cpus, EnvFile, Output, Quota, StopSignal, Tasks, Umask};
+use crate::{app_values as app, limits, network, times};
 
 /// One form.
 pub(crate) struct Form<T> {
@@ -24,6 +25,8 @@ pub(crate) const APP_DEFINITION: &str = "#/definitions/app";
 
 /// What a name is, but for what a pattern cannot say.
 const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
+/// The most processes and threads that a kernel has numbers for.
+const MOST_TASKS: i64 = 4_194_304;
 const DURATION_PATTERN: &str = "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
 const SIZE_PATTERN: &str = "^[0-9]+([KMGT]i?)?B$";
 const VARIABLE: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
@@ -76,10 +79,10 @@ pub(crate) const fn words<T: Word>() -> Form<T> {
     }
 }
 
-/// An integer from `MIN` to `MAX`.
-pub(crate) const fn integer<const MIN: i64, const MAX: i64>() -> Form<i64> {
+/// An integer from `MIN` to `MAX`, which `T` has room for.
+pub(crate) const fn integer<T: TryFrom<i64>, const MIN: i64, const MAX: i64>() -> Form<T> {
     Form {
-        read: value::between::<MIN, MAX>,
+        read: |value, reading| T::try_from(value::between::<MIN, MAX>(value, reading)?).ok(),
         schema: || json!({"type": "integer", "minimum": MIN, "maximum": MAX}),
     }
 }
@@ -130,11 +133,6 @@ pub(crate) const DIRECTORY: Form<PathBuf> = Form {
 pub(crate) const ACCOUNT: Form<String> = Form {
     read: app::account,
     schema: || pattern("^[^:/\\s]+$"),
-};
-
-pub(crate) const ACCOUNTS: Form<Vec<String>> = Form {
-    read: |value, reading| value.each("an array of names of users", app::account, reading),
-    schema: || array((ACCOUNT.schema)()),
 };
 
 pub(crate) const NAMESPACE: Form<String> = Form {
@@ -284,8 +282,21 @@ pub(crate) const LOG_AGE: Form<Span> = Form {
     schema: duration,
 };
 
-pub(crate) const CPU: Form<u32> = Form {
-    read: limits::cpu,
+pub(crate) const MEMORY: Form<Bytes> = Form {
+    read: |value, reading| value::some_size(value, reading).map(Bytes),
+    schema: size,
+};
+
+pub(crate) const TASKS: Form<Tasks> = Form {
+    read: |value, reading| {
+        let tasks = value::between::<1, MOST_TASKS>(value, reading)?;
+        u32::try_from(tasks).ok().map(Tasks)
+    },
+    schema: || json!({"type": "integer", "minimum": 1, "maximum": MOST_TASKS}),
+};
+
+pub(crate) const CPU: Form<Cpus> = Form {
+    read: |value, reading| limits::cpu(value, reading).map(Cpus),
     schema: || {
         any_of(
             json!({"type": "number", "exclusiveMinimum": 0}),
@@ -294,7 +305,7 @@ pub(crate) const CPU: Form<u32> = Form {
     },
 };
 
-pub(crate) const UMASK: Form<u32> = Form {
+pub(crate) const UMASK: Form<Umask> = Form {
     read: limits::umask,
     schema: || {
         let number = json!({"type": "integer", "minimum": 0, "maximum": 0o777});

@@ -7,6 +7,7 @@
 
 mod app;
 mod app_values;
+mod ceilings;
 mod changes;
 mod cross;
 mod cycle;
@@ -37,6 +38,7 @@ mod trust;
 mod units;
 mod value;
 
+pub use ceilings::{Bytes, Ceilings, Cpus, Tasks};
 pub use changes::{Effect, KeyChange, changes};
 pub use cross::{Known, check_env_files, cross_check, env_file_problem};
 pub(crate) use cycle::find_cycle;
@@ -45,7 +47,7 @@ pub use environment::environment;
 pub use fault::{Excerpt, Fault, Faults};
 pub use files::Configured;
 pub use logs::{LogFormat, Logs, OnFull, Output, Quota};
-pub use model::{App, Config, DaemonSettings, EnvFile, LogLevel, Origin, Stdin};
+pub use model::{App, Config, DaemonSettings, EnvFile, Limits, LogLevel, Origin, Stdin, Umask};
 pub use parse::parse;
 pub use schema::schema;
 pub use signal::{BadSignal, StopSignal};

@@ -3,6 +3,7 @@
 use globset::Glob;
 use regex_lite::Regex;
 
+use crate::Umask;
 use crate::reading::Reading;
 use crate::units::{Problem, shown};
 use crate::value::{Value, some_text};
@@ -46,7 +47,7 @@ pub(crate) fn cpu(value: &Value, reading: &mut Reading) -> Option<u32> {
 }
 
 /// As `chmod` counts: in octal.
-pub(crate) fn umask(value: &Value, reading: &mut Reading) -> Option<u32> {
+pub(crate) fn umask(value: &Value, reading: &mut Reading) -> Option<Umask> {
     let octal = "it is written in octal: \"022\", or 0o022";
     let mask = match (value.as_text(), value.as_integer(), value.radix()) {
         (Some(text), _, _) => {
@@ -65,7 +66,8 @@ pub(crate) fn umask(value: &Value, reading: &mut Reading) -> Option<u32> {
             return value.expected("octal digits in quotes, like \"022\"", reading);
         }
     };
-    mask.filter(|mask| *mask <= UMASK).or_else(|| {
+    let fits = mask.filter(|mask| *mask <= UMASK).map(Umask);
+    fits.or_else(|| {
         let problem = Problem::new("it is not a umask, which goes from 000 to 777");
         value.fault(problem.hint(octal), reading)
     })

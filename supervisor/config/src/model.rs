@@ -11,7 +11,7 @@ use supervisor_core::{Name, Policy};
 use crate::places::Places;
 use crate::units::Problem;
 use crate::value::Word;
-use crate::{Fault, Logs, Quota, StopSignal, WaitFor};
+use crate::{Ceilings, Fault, Logs, Quota, StopSignal, WaitFor};
 
 /// One app. Part of the daemon's saved state: an older state lacks the newer fields, a newer one has
 /// more of them, so every field but the first three has a default and unknown ones are ignored.
@@ -56,6 +56,12 @@ pub struct App {
     /// What becomes of what it writes.
     #[serde(default)]
     pub logs: Logs,
+    /// What the kernel keeps each of its runs to.
+    #[serde(default)]
+    pub ceilings: Ceilings,
+    /// What it may use.
+    #[serde(default)]
+    pub limits: Limits,
     /// The `PATH` of whoever added it with `start`.
     #[serde(default)]
     pub path: Option<String>,
@@ -82,9 +88,41 @@ pub enum Stdin {
     Pipe,
 }
 
+/// What an app may use. Part of the saved state, as [`App`] is; `None`: as the daemon was started with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// How many files it may have open, as soft and as hard limit.
+    pub nofile: Option<u32>,
+    /// Its nice value, -20..=19.
+    pub nice: Option<i32>,
+    /// Its OOM score, -1000..=1000.
+    pub oom_score_adj: Option<i32>,
+    /// Its file mode creation mask.
+    pub umask: Option<Umask>,
+    /// Programs that are setuid or have capabilities give it nothing.
+    pub no_new_privs: bool,
+}
+
+/// A file mode creation mask, at most 0o777.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Umask(pub u32);
+
+impl fmt::Display for Umask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:03o}", self.0)
+    }
+}
+
 /// What the daemon asks of itself. Part of its saved state, as [`App`] is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonSettings {
+    /// Whose members may do all but see secrets; `None`: nobody's.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// Whose members may look; `None`: nobody's.
+    #[serde(default)]
+    pub viewers: Option<String>,
     /// How much it writes to its own log; `None`: the file says nothing of it.
     #[serde(default)]
     pub log_level: Option<LogLevel>,
@@ -161,6 +199,12 @@ impl Config {
     #[must_use]
     pub fn fault(&self, app: &Name, key: &str, problem: Problem) -> Fault {
         self.places.fault(app, key, problem)
+    }
+
+    /// The same for a key of the daemon's own (`"daemon.group"`).
+    #[must_use]
+    pub fn daemon_fault(&self, key: &str, problem: Problem) -> Fault {
+        self.places.daemon_fault(key, problem)
     }
 }
 
@@ -244,6 +288,8 @@ impl fmt::Debug for App {
             .field("wait_for", &self.wait_for)
             .field("policy", &self.policy)
             .field("logs", &self.logs)
+            .field("ceilings", &self.ceilings)
+            .field("limits", &self.limits)
             .field("path", &self.path)
             .finish()
     }

@@ -3,6 +3,8 @@
 //! file's app exists is known to the daemon. What concerns several keys of an app, or several apps,
 //! is in `app`.
 
+use std::collections::BTreeMap;
+
 use toml::de::DeTable;
 
 use crate::keys::{self, FileRole, Key, NotYet, quoted};
@@ -59,17 +61,22 @@ fn file<'v>(
     let mut config = Config::default();
     let mut apps = None;
     let mut defaults = Vec::new();
+    let mut daemon = BTreeMap::new();
     for (key, value) in found {
         match &key.role {
             FileRole::Apps => apps = app_table(&value, reading),
             FileRole::Defaults => defaults = app::defaults(&value, reading),
-            FileRole::Daemon(set) => set(&mut config.daemon, &value, reading),
+            FileRole::Daemon(set) => {
+                daemon.insert(key.path.to_owned(), value.place());
+                set(&mut config.daemon, &value, reading);
+            }
             FileRole::NotYet(not_yet) if own => refuse(not_yet, &value, reading),
             FileRole::NotYet(_) => {}
         }
     }
     let mut keys = places::Keys {
         defaults: app::places(&defaults),
+        daemon,
         ..places::Keys::default()
     };
     if let Some(table) = apps {

@@ -24,6 +24,7 @@ pub(crate) struct Places {
 pub(crate) struct Keys {
     pub(crate) apps: BTreeMap<Name, BTreeMap<String, Place>>,
     pub(crate) defaults: BTreeMap<String, Place>,
+    pub(crate) daemon: BTreeMap<String, Place>,
 }
 
 /// The header among the keys of an app.
@@ -56,6 +57,13 @@ impl Places {
                 hint: problem.hint,
                 ..Fault::default()
             },
+        }
+    }
+
+    pub(crate) fn daemon_fault(&self, key: &str, problem: Problem) -> Fault {
+        match (self.keys.daemon.get(key), self.file()) {
+            (Some(place), _) => self.source.fault(place, problem),
+            (None, file) => trust::fault(file.unwrap_or(Path::new("")), problem),
         }
     }
 

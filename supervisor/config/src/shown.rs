@@ -8,7 +8,7 @@ use supervisor_core::{Exit, Name, Span};
 
 use crate::units::{duration_text, shown, size_text};
 use crate::value::Word;
-use crate::{EnvFile, Output, StopSignal, WaitFor};
+use crate::{Bytes, Cpus, EnvFile, Output, StopSignal, Tasks, Umask, WaitFor};
 
 /// So much of an array is shown, in characters.
 const LONGEST: usize = 120;
@@ -56,6 +56,24 @@ impl AsJson for u32 {
     }
 }
 
+impl AsJson for Option<u32> {
+    fn json(&self) -> Json {
+        json!(self)
+    }
+}
+
+impl AsJson for Option<i32> {
+    fn json(&self) -> Json {
+        json!(self)
+    }
+}
+
+impl AsJson for Option<Umask> {
+    fn json(&self) -> Json {
+        json!(self.map(|mask| mask.to_string()))
+    }
+}
+
 impl AsJson for bool {
     fn json(&self) -> Json {
         json!(self)
@@ -66,6 +84,24 @@ impl AsJson for bool {
 impl AsJson for Option<u64> {
     fn json(&self) -> Json {
         json!(self.map_or_else(|| "unlimited".to_owned(), size_text))
+    }
+}
+
+impl AsJson for Option<Bytes> {
+    fn json(&self) -> Json {
+        json!(self.map(|Bytes(bytes)| size_text(bytes)))
+    }
+}
+
+impl AsJson for Option<Cpus> {
+    fn json(&self) -> Json {
+        json!(self.map(Cpus::cores))
+    }
+}
+
+impl AsJson for Option<Tasks> {
+    fn json(&self) -> Json {
+        json!(self.map(|Tasks(tasks)| tasks))
     }
 }
 

@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
 use crate::reading::Reading;
+use crate::source::Place;
 use crate::units::{self, Problem, shown};
 
 /// A value, where it stands and what it is called.
@@ -25,6 +26,14 @@ impl<'v> Value<'v> {
             key,
             span: raw.span(),
             raw: raw.get_ref(),
+        }
+    }
+
+    /// Where it stands.
+    pub(crate) fn place(&self) -> Place {
+        Place {
+            key: self.key.clone(),
+            span: self.span.clone(),
         }
     }
 

@@ -223,6 +223,33 @@ pub struct DaemonStatus {
     pub services: u64,
     /// Its own log.
     pub log: PathBuf,
+    /// How the last upgrade went; `None`: there was none since the keeper was started.
+    #[serde(default)]
+    pub upgrade: Option<Upgrade>,
     /// Promises that do not hold here, one sentence each, with the reason.
     pub limits: Vec<String>,
+}
+
+/// How an upgrade of the daemon went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgrade {
+    /// The number of its request.
+    pub number: u32,
+    /// How far it is.
+    pub state: UpgradeState,
+    /// Why it failed.
+    pub reason: Option<String>,
+}
+
+/// How far an upgrade is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpgradeState {
+    /// The new program runs; if its engine dies three times before it has run for a minute, the
+    /// program before comes back.
+    OnTrial,
+    /// The new program runs.
+    Done,
+    /// The program before goes on.
+    Failed,
 }

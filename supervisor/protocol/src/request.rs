@@ -86,11 +86,37 @@ pub enum Request {
     ReopenLogs,
     /// About the daemon itself: `Reply::Daemon`.
     DaemonStatus,
+    /// Replaces the daemon by the program that is on disk now; no app notices. Answered by the engine
+    /// that comes of it: the connection breaks, and the request is sent again. Refused when the program
+    /// before goes on.
+    Upgrade {
+        /// The keeper, too.
+        keeper: bool,
+        /// Tells this request from others, so that asking again does nothing twice; not 0.
+        number: u32,
+    },
     /// Stops all apps in order, then the daemon: `Reply::Outcome`s. What ran is remembered.
     DaemonStop,
 }
 
 impl Request {
+    /// Whether it changes nothing and tells no secret: what somebody may ask who may only look.
+    #[must_use]
+    pub fn looks_only(&self) -> bool {
+        match self {
+            Request::Show { show_env, .. } => !show_env,
+            Request::Status { .. } | Request::Logs { .. } | Request::DaemonStatus => true,
+            // Even a dry run has the daemon read a file for the one who asks, and tell of it.
+            Request::Up { .. }
+            | Request::Add { .. }
+            | Request::Scale { .. }
+            | Request::Act { .. }
+            | Request::ReopenLogs
+            | Request::Upgrade { .. }
+            | Request::DaemonStop => false,
+        }
+    }
+
     /// Whether it may be sent again when nobody knows whether it was carried out.
     #[must_use]
     pub fn is_repeatable(&self) -> bool {
@@ -109,6 +135,7 @@ impl Request {
             | Request::Logs { .. }
             | Request::ReopenLogs
             | Request::DaemonStatus
+            | Request::Upgrade { .. }
             | Request::DaemonStop => true,
         }
     }

@@ -117,12 +117,28 @@ pub struct Details {
     pub env: Vec<(String, Option<String>)>,
     /// Where more of it comes from.
     pub env_file: Vec<String>,
+    /// What was last asked of it; `None`: nobody knows.
+    #[serde(default)]
+    pub asked: Option<Asked>,
     /// The policies, one sentence each, as (title, text): `restart`, `stop`, `logs`.
     pub policies: Vec<(String, String)>,
     /// Last lines of standard error of the last run, oldest first.
     pub stderr_tail: Vec<String>,
     /// Processes of its tree, the main one first.
     pub processes: Vec<Process>,
+}
+
+/// What somebody asked of an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// What came of it: `started`, `stopped`, `restarted`, `defined`, `scaled`.
+    pub what: String,
+    /// The user's number.
+    pub uid: u32,
+    /// The name that this user had.
+    pub user: Option<String>,
+    /// RFC 3339 with offset.
+    pub at: String,
 }
 
 /// A process of a tree.

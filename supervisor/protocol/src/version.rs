@@ -1,7 +1,8 @@
 //! Two programs of different age: how each side says so.
 //!
 //! Owns the reading and writing of [`Envelope`]s. Promises that a request of another version of
-//! the wire is told from a faulty one, even where its words are unknown here.
+//! the wire is told from a faulty one, even where its words are unknown here, and that an upgrade is
+//! understood all the same.
 
 use serde::Deserialize;
 
@@ -27,11 +28,17 @@ impl Envelope {
             v: u32,
         }
         let OnlyVersion { v } = serde_json::from_slice(frame).map_err(|e| unreadable(&e))?;
-        if v != VERSION {
-            return Err(Failure::other_version(v));
+        let envelope = serde_json::from_slice::<Envelope>(frame);
+        match envelope {
+            // What helps against another version is understood in each: its words are frozen.
+            Ok(Envelope {
+                request: upgrade @ Request::Upgrade { .. },
+                ..
+            }) => Ok(upgrade),
+            _ if v != VERSION => Err(Failure::other_version(v)),
+            Ok(envelope) => Ok(envelope.request),
+            Err(error) => Err(unreadable(&error)),
         }
-        let envelope: Envelope = serde_json::from_slice(frame).map_err(|e| unreadable(&e))?;
-        Ok(envelope.request)
     }
 }
 
@@ -62,7 +69,7 @@ impl Failure {
                 format!(
                     "the daemon is older than this supervisorctl: it speaks version {VERSION} of the protocol, supervisorctl version {client}"
                 ),
-                "restart the daemon, so that the installed program runs; what runs now runs again then",
+                "`supervisorctl daemon upgrade` replaces it by the installed program; the apps run on",
             )
         };
         Failure::new(FailureKind::Version, message).hint(hint)

@@ -2,9 +2,9 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 use supervisor_protocol::{
-    Act, Change, DaemonStatus, Details, Done, Effect, Envelope, Excerpt, Failure, FailureKind,
-    Fault, KeyChange, LastExit, LogFile, LogFormat, LogPaths, Logs, Outcome, Plan, Process, Reply,
-    Request, Selected, Service, State, Stream,
+    Act, Asked, Change, DaemonStatus, Details, Done, Effect, Envelope, Excerpt, Failure,
+    FailureKind, Fault, KeyChange, LastExit, LogFile, LogFormat, LogPaths, Logs, Outcome, Plan,
+    Process, Reply, Request, Selected, Service, State, Stream, Upgrade, UpgradeState,
 };
 
 /// Each value on a line of its own, read back first.
@@ -77,6 +77,10 @@ fn requests() {
         },
         Request::ReopenLogs,
         Request::DaemonStatus,
+        Request::Upgrade {
+            keeper: true,
+            number: 7
+        },
         Request::DaemonStop,
     ]));
     insta::assert_snapshot!(
@@ -130,6 +134,12 @@ fn details() -> Details {
         after: vec!["postgres".into()],
         env: vec![("PORT".into(), Some("3001".into())), ("TOKEN".into(), None)],
         env_file: vec![".env?".into()],
+        asked: Some(Asked {
+            what: "stopped".into(),
+            uid: 1000,
+            user: Some("alice".into()),
+            at: "2026-11-22T13:20:00Z".into(),
+        }),
         policies: vec![("restart".into(), "always".into())],
         stderr_tail: vec!["Error: no".into()],
         processes: vec![Process {
@@ -199,6 +209,11 @@ fn replies() {
             engine_restarts: 1,
             services: 2,
             log: "/var/log/supervisor/supervisor.log".into(),
+            upgrade: Some(Upgrade {
+                number: 7,
+                state: UpgradeState::Failed,
+                reason: Some("the new engine was not ready within 5 s".into()),
+            }),
             limits: vec!["no cgroup v2 here".into()],
         }),
         Reply::End,
@@ -273,6 +288,14 @@ fn words_of_closed_sets() {
 fn other_versions() {
     let ours = serde_json::to_vec(&Envelope::new(Request::DaemonStatus)).unwrap();
     assert_eq!(Envelope::read(&ours), Ok(Request::DaemonStatus));
+    let upgrade = r#"{"v":99,"request":{"upgrade":{"keeper":false,"number":7}}}"#;
+    assert_eq!(
+        Envelope::read(upgrade.as_bytes()),
+        Ok(Request::Upgrade {
+            keeper: false,
+            number: 7
+        })
+    );
     let read = |text: &str| Envelope::read(text.as_bytes()).unwrap_err();
     insta::assert_snapshot!(lines(&[
         read(r#"{"v":0,"request":"daemon_status"}"#),
@@ -280,4 +303,21 @@ fn other_versions() {
         read(r#"{"v":1,"request":"dance"}"#),
         read("not json"),
     ]));
+}
+
+#[test]
+fn what_looks_only() {
+    let show = |show_env| Request::Show {
+        target: "api".into(),
+        show_env,
+    };
+    assert!(show(false).looks_only() && !show(true).looks_only());
+    assert!(Request::DaemonStatus.looks_only());
+    assert!(!Request::DaemonStop.looks_only() && !Request::ReopenLogs.looks_only());
+    let plan = Request::Up {
+        file: Some("/etc/shadow".into()),
+        dry_run: true,
+        wait: false,
+    };
+    assert!(!plan.looks_only());
 }

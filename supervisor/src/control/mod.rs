@@ -2,8 +2,9 @@
 //!
 //! A connection belongs to the user that the kernel names. Of each user only so many are kept; one more
 //! pushes out the oldest that has not asked anything yet, so that half-open ones cannot keep an operator
-//! out. Left to others: framing and answering ([`session`]).
+//! out. Left to others: what each may ask ([`rights`]), framing and answering ([`session`]).
 
+pub mod rights;
 mod session;
 
 use std::collections::BTreeMap;
@@ -13,11 +14,11 @@ use std::os::unix::net::UnixListener as StdListener;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nix::unistd::Uid;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::AbortHandle;
 
 use crate::engine::inbox::Inbox;
+use rights::{Peer, Right, Rights};
 
 /// Connections of one user at a time.
 const PER_USER: usize = 64;
@@ -26,17 +27,17 @@ const PER_USER: usize = 64;
 ///
 /// # Errors
 /// The sockets cannot be watched.
-pub fn serve(listeners: Vec<StdListener>, inbox: Inbox) -> Result<(), String> {
+pub fn serve(listeners: Vec<StdListener>, inbox: Inbox, rights: &Rights) -> Result<(), String> {
     let guests = Guests::default();
     for listener in listeners {
         let listener = UnixListener::from_std(listener).map_err(|error| error.to_string())?;
-        let (inbox, guests) = (inbox.clone(), guests.clone());
-        tokio::spawn(accept(listener, inbox, guests));
+        let (inbox, guests, rights) = (inbox.clone(), guests.clone(), rights.clone());
+        tokio::spawn(accept(listener, inbox, guests, rights));
     }
     Ok(())
 }
 
-async fn accept(listener: UnixListener, inbox: Inbox, guests: Guests) {
+async fn accept(listener: UnixListener, inbox: Inbox, guests: Guests, rights: Rights) {
     // Given up for a moment where there are no descriptors left, so that the connection that waits can
     // be taken and closed, instead of waking this task for ever.
     let mut reserve = File::open("/dev/null").ok();
@@ -44,7 +45,7 @@ async fn accept(listener: UnixListener, inbox: Inbox, guests: Guests) {
         match listener.accept().await {
             Ok((stream, _)) => {
                 reserve = reserve.or_else(|| File::open("/dev/null").ok());
-                welcome(stream, &inbox, &guests);
+                welcome(stream, &inbox, &guests, &rights);
             }
             Err(error) if is_exhausted(&error) => {
                 tracing::error!("no descriptors left for a connection; it is turned away");
@@ -70,29 +71,27 @@ fn is_exhausted(error: &io::Error) -> bool {
     )
 }
 
-fn welcome(stream: UnixStream, inbox: &Inbox, guests: &Guests) {
-    let Ok(peer) = stream.peer_cred() else { return };
-    let own = Uid::effective().as_raw();
-    let allowed = peer.uid() == own || peer.uid() == 0;
-    let number = guests.enter(peer.uid());
-    let (inbox, book) = (inbox.clone(), guests.clone());
+fn welcome(stream: UnixStream, inbox: &Inbox, guests: &Guests, rights: &Rights) {
+    let Some(peer) = Peer::of(&stream) else {
+        return;
+    };
+    let uid = peer.uid;
+    let number = guests.enter(uid);
+    let (inbox, guests_too, rights) = (inbox.clone(), guests.clone(), rights.clone());
     let task = tokio::spawn(async move {
         let seat = Seat {
-            guests: book,
-            uid: peer.uid(),
+            guests: guests_too,
+            uid,
             number,
         };
-        if allowed {
-            session::run(stream, inbox, &seat).await;
-        } else {
-            tracing::warn!(
-                "uid {} may not control this daemon; turned away",
-                peer.uid()
-            );
+        if rights.of(&peer) == Right::None {
+            tracing::warn!("uid {uid} may not use this daemon; turned away");
             session::turn_away(stream).await;
+        } else {
+            session::run(stream, inbox, &seat, (&peer, &rights)).await;
         }
     });
-    guests.seat(peer.uid(), number, task.abort_handle());
+    guests.seat(uid, number, task.abort_handle());
 }
 
 /// Who is connected.

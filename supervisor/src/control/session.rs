@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use nix::unistd::{Uid, User};
 use supervisor_protocol::frame::{Decoder, encode};
 use supervisor_protocol::{Envelope, Failure, FailureKind, Paths, Reply, Request};
 use tokio::io::{AsyncReadExt, Interest};
@@ -13,6 +14,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::Seat;
+use super::rights::{Asker, Peer, Right, Rights, refusal};
 use crate::engine::inbox::{Ask, Inbox, Message, Outgoing, Replies, What};
 use crate::engine::reading::{Read, read_command, read_files};
 
@@ -21,8 +23,12 @@ const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
 /// A frame has to be taken so soon.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 
+/// A name service that takes longer leaves the number.
+const NAME_PATIENCE: Duration = Duration::from_millis(500);
+
 /// Serves a connection to its end.
-pub async fn run(mut stream: UnixStream, inbox: Inbox, seat: &Seat) {
+pub async fn run(mut stream: UnixStream, inbox: Inbox, seat: &Seat, who: (&Peer, &Rights)) {
+    let (peer, rights) = who;
     let mut decoder = Decoder::default();
     loop {
         let frame = match timeout(REQUEST_PATIENCE, read_frame(&mut stream, &mut decoder)).await {
@@ -39,7 +45,17 @@ pub async fn run(mut stream: UnixStream, inbox: Inbox, seat: &Seat) {
             Ok(request) => request,
             Err(failure) => return write_last(&mut stream, failure).await,
         };
-        if answer(&mut stream, &inbox, request).await.is_err() {
+        let answered = match rights.check(peer, &request) {
+            Ok(()) => {
+                let asker = asker(peer.uid, &request).await;
+                answer(&mut stream, &inbox, request, asker).await
+            }
+            Err(failure) => {
+                tracing::warn!("uid {}: {}", peer.uid, failure.message);
+                refuse(&mut stream, failure).await
+            }
+        };
+        if answered.is_err() {
             return;
         }
         seat.is_asking(false);
@@ -48,8 +64,20 @@ pub async fn run(mut stream: UnixStream, inbox: Inbox, seat: &Seat) {
 
 /// Tells somebody who may not be here, and closes.
 pub async fn turn_away(mut stream: UnixStream) {
-    let message = "you may not control this supervisor: it belongs to another user";
-    write_last(&mut stream, Failure::new(FailureKind::Denied, message)).await;
+    write_last(&mut stream, refusal(Right::None, Right::Look)).await;
+}
+
+/// Who is asking, by name where it is written down.
+async fn asker(uid: u32, request: &Request) -> Asker {
+    let look_up = move || User::from_uid(Uid::from_raw(uid)).ok().flatten();
+    let name = match request.looks_only() {
+        true => None,
+        false => match timeout(NAME_PATIENCE, tokio::task::spawn_blocking(look_up)).await {
+            Ok(Ok(user)) => user.map(|user| user.name),
+            Ok(Err(_)) | Err(_) => None,
+        },
+    };
+    Asker { uid, name }
 }
 
 async fn read_frame(
@@ -71,18 +99,17 @@ async fn read_frame(
 }
 
 /// Has a request answered. `Err`: the connection is of no more use.
-async fn answer(stream: &mut UnixStream, inbox: &Inbox, request: Request) -> io::Result<()> {
+async fn answer(
+    stream: &mut UnixStream,
+    inbox: &Inbox,
+    request: Request,
+    asker: Asker,
+) -> io::Result<()> {
     let what = match prepare(request).await {
         Ok(what) => what,
-        Err(failure) => {
-            let frame = Outgoing {
-                reply: Reply::Error(failure),
-                fds: Vec::new(),
-            };
-            return write(stream, frame).await;
-        }
+        Err(failure) => return refuse(stream, failure).await,
     };
-    let (replies, mut answers) = Replies::new();
+    let (replies, mut answers) = Replies::new(asker);
     let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
     inbox
         .send(Message::Ask(Ask { what, replies }))
@@ -137,12 +164,16 @@ fn read_up(file: Option<&Path>) -> Result<Read, Failure> {
 }
 
 async fn write_last(stream: &mut UnixStream, failure: Failure) {
+    // Whoever is turned away may be gone already.
+    let _ = refuse(stream, failure).await;
+}
+
+async fn refuse(stream: &mut UnixStream, failure: Failure) -> io::Result<()> {
     let frame = Outgoing {
         reply: Reply::Error(failure),
         fds: Vec::new(),
     };
-    // Whoever is turned away may be gone already.
-    let _ = write(stream, frame).await;
+    write(stream, frame).await
 }
 
 async fn write(stream: &mut UnixStream, frame: Outgoing) -> io::Result<()> {

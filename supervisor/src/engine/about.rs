@@ -23,7 +23,12 @@ impl Engine {
             engine_restarts: self.slots.engines().saturating_sub(1),
             services: self.fleet.iter().count() as u64,
             log: self.paths.daemon_log(),
-            limits: limits(),
+            upgrade: self.upgrades.told(),
+            limits: limits()
+                .into_iter()
+                .chain(self.groups.limits())
+                .chain(self.doors.troubles())
+                .collect(),
         }));
         replies.end();
     }
@@ -38,7 +43,7 @@ fn boot_ms() -> u64 {
 /// The promises that do not hold here.
 fn limits() -> Vec<String> {
     let mut limits = Vec::new();
-    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+    if !crate::launch::is_under_systemd() {
         limits.push(
             "not under systemd: if keeper and engine are killed in the same instant, nobody starts them again; the next start takes over the apps that live, but one that writes to its log before that is ended by the write, and one with stdin = \"pipe\" reads the end of it".to_owned(),
         );
@@ -48,8 +53,5 @@ fn limits() -> Vec<String> {
             "this kernel (before 6.15) does not tell how a process ended that is nobody's child: after a keeper's death, exits of the apps that ran then are unknown".to_owned(),
         );
     }
-    limits.push(
-        "no cgroups are used: a process that leaves its session, loses its parents and clears its environment is not found when its app is stopped".to_owned(),
-    );
     limits
 }

@@ -143,16 +143,20 @@ impl Engine {
             let fault = SpawnFault::Shortage;
             return self.tell(Event::SpawnFailed { id, run, fault });
         }
+        self.groups.tell_unkept(&entry.app);
         let spec = spec_of(&entry.app);
+        let token = run_token(self.slots.token(), cell, run);
+        let place = self.groups.place(&id, &token);
         let live = Live {
             id: id.clone(),
             run,
             spec,
             pid: None,
             pidfd: None,
-            token: run_token(self.slots.token(), cell, run),
+            token,
             merged: entry.app.logs.merge,
             foreign: false,
+            place: place.clone(),
             stdin: None,
             pipes: Vec::new(),
             tail: Vec::new(),
@@ -167,6 +171,7 @@ impl Engine {
             cell,
             app,
             spec,
+            place,
         });
     }
 
@@ -191,11 +196,13 @@ impl Engine {
         if rung == Rung::Kill {
             tracing::warn!("{id}: did not stop in time; killing it and its whole tree");
             let token = live.token.clone();
+            let group = live.place.group().map(str::to_owned);
             self.undertaker.end(undertaker::Order {
                 cell,
                 main: pid,
                 main_alive: true,
                 token,
+                group,
             });
         }
     }

@@ -50,14 +50,16 @@ impl Engine {
             }
         }
         self.lost_runs(&mut events);
+        self.sweep_groups();
         self.drain_leftovers(pipes);
         for (cell, stream, pipe, fresh) in live {
             self.attach(cell, stream, pipe, fresh);
         }
         for (tag, fd) in given {
             match tag.kind {
+                Kind::CHILD => self.end_unknown(tag, &fd),
                 // Of a run that is over and was cleared away.
-                Kind::CHILD | Kind::STDIN => self.estate.drop_held(tag),
+                Kind::STDIN => self.estate.drop_held(tag),
                 // Locks, the program, and whatever a later version put there: kept as they are.
                 _ => keep(fd),
             }
@@ -135,7 +137,7 @@ impl Engine {
             .desired
             .instances()
             .filter(|(id, _, _)| !self.instances.contains_key(id))
-            .map(|(id, entry, wish)| (id, entry.app.policy.clone(), *wish))
+            .map(|(id, entry, wish)| (id, entry.app.policy.clone(), wish.clone()))
             .collect();
         for (id, _, wish) in &missing {
             if wish.remove {
@@ -189,8 +191,16 @@ impl Engine {
             return self.end_stranger(cell, pid, token);
         };
         if pid == 0 {
-            // The engine died before the process existed.
             self.slots.clear(cell);
+            let unborn = self
+                .fleet
+                .get(&id)
+                .is_some_and(|service| is_unborn(service, run));
+            if !unborn {
+                // The number was damaged; the core hears of it with the other runs that are lost.
+                return;
+            }
+            // The engine died before the process existed.
             for tag in pipe_tags(cell, run) {
                 if pipes.remove(&(cell, run, stream_of(tag))).is_some() {
                     self.estate.drop_held(tag);
@@ -207,7 +217,16 @@ impl Engine {
             let there = (alive && has_input).then_some(0)?;
             self.reopen(cell, pid, run, there)
         });
-        self.by_pid.insert(pid, cell);
+        let place = self.groups.place_of_old(&id, &token);
+        match alive {
+            true => {
+                self.by_pid.insert(pid, cell);
+            }
+            // The number may be another run's by now, or damaged.
+            false => {
+                self.by_pid.entry(pid).or_insert(cell);
+            }
+        }
         self.cells.insert(
             cell,
             Live {
@@ -219,6 +238,7 @@ impl Engine {
                 token,
                 merged,
                 foreign,
+                place,
                 stdin,
                 pipes: Vec::new(),
                 tail: Vec::new(),
@@ -284,6 +304,8 @@ impl Engine {
                 main: pid,
                 main_alive: false,
                 token,
+                // The sweep takes it.
+                group: None,
             });
         }
     }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,12 +22,15 @@ use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Receiver};
 
+use super::doors::Doors;
 use super::estate::Estate;
+use super::groups::Groups;
 use super::inbox::{Inbox, Message, inbox};
 use super::ledger::{Notes, take_stages};
 use super::spawner::{Spawner, Tools};
 use super::streams::Streams;
 use super::undertaker::Undertaker;
+use super::upgrade::Upgrades;
 use super::{Engine, mutate, now, waiters};
 use crate::control;
 use crate::keeper::exits::Exits;
@@ -55,7 +59,7 @@ pub type Given = BTreeMap<Tag, OwnedFd>;
 /// One sentence for the log: the keeper tries again, ever more slowly.
 pub async fn born(
     paths: Paths,
-    own_log: super::log::OwnLog,
+    own_log: Rc<super::log::OwnLog>,
 ) -> Result<(Engine, Receiver<Message>, AsyncFd<Arc<OwnedFd>>), String> {
     let born = "it is started by the keeper, not by hand";
     let channel = own::claim(start::CHANNEL).map_err(|error| format!("{born} ({error})"))?;
@@ -66,7 +70,7 @@ pub async fn born(
     let keeper = getsockopt(&channel, PeerCredentials)
         .map_err(|error| format!("{born} ({error})"))?
         .pid();
-    let (estate, mut given) = Estate::take_over(channel).map_err(|e| e.to_string())?;
+    let (estate, mut given, news) = Estate::take_over(channel).map_err(|e| e.to_string())?;
     lower_oom_score();
 
     let (inbox, receiver) = inbox();
@@ -96,7 +100,9 @@ pub async fn born(
     let streams = Arc::new(Streams::default());
     streams.update(&desired);
     let pump = start_pump(&folder, &streams, &slots, &estate, &mut given, &inbox)?;
+    let groups = Groups::find();
     let tools = Tools {
+        room: groups.room().cloned(),
         estate: estate.clone(),
         keeper,
         slots: Arc::clone(&slots),
@@ -105,13 +111,17 @@ pub async fn born(
     let thread = |error: io::Error| format!("no thread to be had: {error}");
     let spawner = Spawner::start(tools, sender(&inbox, Message::Spawned)).map_err(thread)?;
     let tell = inbox.clone();
-    let undertaker = Undertaker::start(keeper, move |order, left| {
+    let room = groups.room().cloned();
+    let undertaker = Undertaker::start(keeper, room, move |order, left| {
         send(&tell, Message::TreeEnded(order, left));
     })
     .map_err(thread)?;
     let saver = Saver::start(store, sender(&inbox, Message::Saved)).map_err(thread)?;
     let listeners = listeners(&paths, &estate, &mut given)?;
+    let mut doors = Doors::default();
+    doors.set(&paths, &desired.daemon);
     watch_keeper(keeper, &inbox)?;
+    let upgrades = Upgrades::begin(news, &mut given, &inbox);
 
     own_log.set_level(desired.daemon.log_level);
     let seen = exits.head().map_err(|e| e.to_string())?;
@@ -130,6 +140,7 @@ pub async fn born(
         estate,
         spawner,
         undertaker,
+        groups,
         pump,
         folder,
         streams,
@@ -140,7 +151,9 @@ pub async fn born(
         waiters: waiters::Waiters::default(),
         probes: Probes::new(inbox.clone()),
         inbox: inbox.clone(),
+        doors,
         own_log,
+        upgrades,
         stopping: None,
     };
     engine.set_log_total();
@@ -149,7 +162,7 @@ pub async fn born(
         env!("CARGO_PKG_VERSION")
     );
     engine.adopt(given).map_err(|e| e.to_string())?;
-    control::serve(listeners, inbox)?;
+    control::serve(listeners, inbox, engine.doors.rights())?;
     let poke = watch::readable(Arc::new(poke)).map_err(|e| e.to_string())?;
     engine.estate.ready();
     Ok((engine, receiver, poke))
@@ -187,12 +200,32 @@ fn find_runtime_state(
     if let Some(fd) = given.remove(&tag) {
         // Mapped from a copy: the descriptor that is listed for the next keeper stays as it is.
         let copy = fd.try_clone().map_err(|e| e.to_string())?;
-        keep(fd);
-        return Slots::open(copy, &boot_id)
-            .map(Some)
-            .map_err(|e| e.to_string());
+        return match Slots::open(copy, &boot_id) {
+            Ok(slots) => {
+                keep(fd);
+                Ok(Some(slots))
+            }
+            // The keeper has seen no other boot. What ran is ended when it is adopted, since nothing
+            // knows it any more, and started anew.
+            Err(SlotsError::Stale) => {
+                tracing::error!(
+                    "the runtime state is damaged; everything that runs is started again"
+                );
+                new_runtime_state(paths, estate).map(Some)
+            }
+            Err(error) => Err(error.to_string()),
+        };
     }
     let path = runtime_path(paths);
+    if let Ok(found) = std::fs::symlink_metadata(&path)
+        && (!found.is_file() || found.nlink() > 1)
+    {
+        tracing::error!(
+            "{} is no plain file; a new one takes its place",
+            path.display()
+        );
+        return Ok(None);
+    }
     let file = match open_runtime(&path, false) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -21,6 +21,7 @@ impl Engine {
             wait,
             replies,
         } = asked;
+        let asker = replies.asker().clone();
         let ticket = self.waiters.ticket(replies, on.len());
         let mut commands = Vec::new();
         for (id, seen) in &on {
@@ -69,7 +70,7 @@ impl Engine {
             commands.extend(command.map(|command| (id.clone(), command)));
         }
         for (id, command) in &commands {
-            tracing::info!("{id}: {command:?}, as asked");
+            tracing::info!("{id}: {command:?}, as {asker} asked");
         }
         self.obey(commands);
     }
@@ -212,6 +213,11 @@ impl Engine {
     pub(super) fn shut_down(&mut self, replies: Option<Replies>) {
         // The next engine goes on with it.
         self.slots.set_stopping(true);
+        if let Some(replies) = &replies {
+            tracing::info!("everything is stopped, as {} asked", replies.asker());
+        }
+        // What was only noted so far.
+        self.mutations.sync();
         let waiting = self.stopping.get_or_insert_default();
         waiting.extend(replies);
         self.tell(Event::ShutDown);

@@ -1,6 +1,8 @@
 //! What is done to an instance at once and changes nothing of what is wanted: nothing is saved, and
 //! nobody waits.
 
+use std::fmt;
+
 use supervisor_config::{Stdin, StopSignal};
 use supervisor_core::{Command, Event, ServiceId};
 use supervisor_protocol::{Done, FailureKind, Outcome, Reply, Selected};
@@ -34,6 +36,18 @@ enum Checked {
     Flush,
 }
 
+impl fmt::Display for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Checked::Signal(signal) => f.write_str(&signal.name()),
+            // What is in it may be secret.
+            Checked::Send(_) => f.write_str("a line to its standard input"),
+            Checked::Reset => f.write_str("counters reset"),
+            Checked::Flush => f.write_str("its logs emptied"),
+        }
+    }
+}
+
 impl Engine {
     /// Does it and answers.
     pub(super) fn deed(&mut self, deed: &Deed, on: &[Selected], replies: &Replies) {
@@ -46,6 +60,9 @@ impl Engine {
             Err(failure) => return replies.send(Reply::Error(failure)),
         };
         let ticket = self.waiters.ticket(replies.clone(), on.len());
+        for (id, _) in &on {
+            tracing::info!("{id}: {deed}, as {} asked", replies.asker());
+        }
         for (id, _) in on {
             let answer = match &deed {
                 Checked::Signal(signal) => self.send_signal(&id, *signal),
@@ -67,7 +84,6 @@ impl Engine {
         let Some((pid, pidfd)) = live else {
             return failed(id, None, "it is not running");
         };
-        tracing::info!("{id}: {}, as asked", signal.name());
         match pidfd::send_group(pidfd, pid, i32::from(signal.number())) {
             Ok(()) => outcome(id, Done::Signalled, Some(pid), None),
             Err(errno) => failed(id, Some(pid), errno.desc()),
@@ -108,7 +124,6 @@ impl Engine {
 
     fn reset(&mut self, id: &ServiceId) -> Outcome {
         let id = id.clone();
-        tracing::info!("{id}: counters reset, as asked");
         self.tell(Event::Command {
             id: id.clone(),
             command: Command::Reset,
@@ -118,7 +133,6 @@ impl Engine {
 
     /// By the one that writes them.
     fn flush(&self, id: &ServiceId, ticket: u64) {
-        tracing::info!("{id}: its logs are emptied, as asked");
         let streams = self.streams.logs_of(id);
         let (id, tell) = (id.clone(), birth::teller(&self.inbox));
         self.pump.empty(streams, move |result| {

@@ -1,13 +1,15 @@
 //! All there is to know of one instance, for `show`.
 
-use supervisor_config::{App, EnvFile, LogFormat, Logs, OnFull, size_text};
+use supervisor_config::{App, EnvFile, Limits, LogFormat, Logs, OnFull, size_text};
 use supervisor_core::{RestartWhen, ServiceId, Span};
-use supervisor_protocol::{Details, Process, Reply, Service};
+use supervisor_protocol::{Asked, Details, Process, Reply, Service};
 
 use super::inbox::Replies;
+use super::view::rfc3339;
 use super::{Engine, explain};
 use crate::os::proc;
 use crate::os::tree::{Table, Tree, page_size};
+use crate::persist::desired::Asked as Last;
 
 /// So many processes of a tree are listed: what is told has to fit into one frame.
 const PROCESSES: usize = 200;
@@ -61,7 +63,15 @@ impl Engine {
                 .map(|(key, value)| (key.clone(), hide(value)))
                 .collect(),
             env_file: app.env_file.iter().map(EnvFile::written).collect(),
-            policies: policies(app),
+            asked: self
+                .desired
+                .wish(id)
+                .and_then(|wish| wish.last.as_ref())
+                .map(asked),
+            policies: policies(app)
+                .into_iter()
+                .chain(self.group_policies(id))
+                .collect(),
             stderr_tail: self.stderr_tail(id, 10),
             processes: self.processes(id, table),
         })
@@ -108,6 +118,7 @@ fn policies(app: &App) -> Vec<(String, String)> {
     };
     let waits: Vec<String> = app.wait_for.iter().map(ToString::to_string).collect();
     let waits = (!waits.is_empty()).then(|| ("waits for".to_owned(), waits.join(", ")));
+    let limits = limits(&app.limits).map(|limits| ("limits".to_owned(), limits));
     let rest = [
         (
             "restart".to_owned(),
@@ -128,7 +139,36 @@ fn policies(app: &App) -> Vec<(String, String)> {
         ),
         ("logs".to_owned(), logs(&app.logs)),
     ];
-    waits.into_iter().chain(rest).collect()
+    waits.into_iter().chain(rest).chain(limits).collect()
+}
+
+fn asked(last: &Last) -> Asked {
+    Asked {
+        what: last.what.word().to_owned(),
+        uid: last.uid,
+        user: last.user.clone(),
+        at: rfc3339(last.at_ms),
+    }
+}
+
+/// What it may use, where its file says so.
+fn limits(limits: &Limits) -> Option<String> {
+    let Limits {
+        nofile,
+        nice,
+        oom_score_adj,
+        umask,
+        no_new_privs,
+    } = limits;
+    let said = [
+        nofile.map(|most| format!("{most} open files")),
+        nice.map(|nice| format!("nice {nice}")),
+        oom_score_adj.map(|score| format!("OOM score {score}")),
+        umask.map(|mask| format!("umask {mask}")),
+        no_new_privs.then(|| "no new privileges".to_owned()),
+    ];
+    let said: Vec<String> = said.into_iter().flatten().collect();
+    (!said.is_empty()).then(|| said.join(", "))
 }
 
 /// What holds for its log files.

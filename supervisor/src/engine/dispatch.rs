@@ -33,6 +33,7 @@ impl Engine {
             } => self.answer_logs(&targets, follow, archives, replies),
             Request::ReopenLogs => self.reopen_logs(Some(replies)),
             Request::DaemonStatus => self.answer_daemon_status(&replies),
+            Request::Upgrade { keeper, number } => self.upgrade(keeper, number, replies),
             Request::DaemonStop => self.shut_down(Some(replies)),
             Request::Act { act, on, wait } => self.asked_to(act, &on, wait, replies),
             Request::Scale {

@@ -133,6 +133,7 @@ impl Engine {
         live.pid = Some(born.pid);
         live.pidfd = born.pidfd.map(Arc::new);
         live.stdin = born.stdin;
+        live.place = born.place;
         self.by_pid.insert(born.pid, cell);
         if let Some(stat) = proc::stat(born.pid) {
             self.slots.set_birth(cell, stat.start);
@@ -173,15 +174,19 @@ impl Engine {
         };
         let engine = std::process::id().cast_signed();
         let known = |pid: i32| pid == engine || self.by_pid.contains_key(&pid);
-        if !live.foreign && quick_empty(&tree, known) {
+        let room = self.groups.room().zip(live.place.group());
+        let empty = room.is_none_or(|(room, group)| room.is_empty(group));
+        if empty && !live.foreign && quick_empty(&tree, known) {
             self.tree_gone(cell);
         } else {
             let token = live.token.clone();
+            let group = live.place.group().map(str::to_owned);
             self.undertaker.end(undertaker::Order {
                 cell,
                 main: pid,
                 main_alive: false,
                 token,
+                group,
             });
         }
     }
@@ -301,7 +306,11 @@ impl Engine {
         };
         let service = self.fleet.get(&live.id);
         let uptime = service.map(|service| at.since(service.since()));
-        explain::exit(exit, uptime, service.map(|s| s.phase), tail)
+        let oom = match exit {
+            Exit::Code(0) => None,
+            Exit::Code(_) | Exit::Signal(_) | Exit::Unknown => self.oom(cell),
+        };
+        explain::exit(exit, oom, uptime, service.map(|s| s.phase), tail)
     }
 
     pub(super) fn set_last_exit(&mut self, id: &ServiceId, exit: LastExit, mut tail: Vec<String>) {
@@ -319,6 +328,7 @@ impl Engine {
         let Some(live) = self.cells.remove(&cell) else {
             return;
         };
+        self.group_is_over(&live);
         if live.stdin.is_some() {
             self.estate.drop_held(stdin_tag(cell, live.run));
         }

@@ -10,7 +10,9 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::keeper::fate::News;
 use crate::keeper::link::{self, Kind, Message, Received, Tag, Verb};
+use crate::launch::is_under_systemd;
 use crate::os::own;
 
 /// The channel, and which descriptors the keeper holds for us, with their numbers in this process.
@@ -41,19 +43,26 @@ impl Book {
 }
 
 impl Estate {
-    /// Takes over what the keeper holds: blocks until it has said that this was all. From a keeper that
-    /// is gone already, what came is all there is.
+    /// Takes over what the keeper holds, and what it has to tell: blocks until it has said that this was
+    /// all. From a keeper that is gone already, what came is all there is.
     ///
     /// # Errors
-    /// This process has too few descriptors.
-    pub fn take_over(channel: OwnedFd) -> io::Result<(Estate, BTreeMap<Tag, OwnedFd>)> {
-        let mut given = BTreeMap::new();
+    /// This process has too few descriptors; or the keeper is gone and another one is on its way: that
+    /// knows of this process only if it was given everything.
+    pub fn take_over(channel: OwnedFd) -> io::Result<(Estate, BTreeMap<Tag, OwnedFd>, News)> {
+        let (mut given, mut news) = (BTreeMap::new(), News::default());
         loop {
             match link::receive(channel.as_fd(), true)? {
+                Received::Closed if is_under_systemd() => {
+                    return Err(io::Error::other("the keeper is gone"));
+                }
                 Received::Closed => break,
                 Received::Truncated(_) => return Err(io::Error::from_raw_os_error(libc::EMFILE)),
                 Received::Message(message, fd) => match (message.verb, fd) {
-                    (Verb::Given, _) => break,
+                    (Verb::Given, _) => {
+                        news = News::of(message.tag);
+                        break;
+                    }
                     (Verb::Give, Some(fd)) => {
                         given.insert(message.tag, fd);
                     }
@@ -67,7 +76,7 @@ impl Estate {
             book.note(*tag, fd.as_raw_fd());
         }
         let (channel, book) = (Arc::new(channel), Arc::new(Mutex::new(book)));
-        Ok((Estate { channel, book }, given))
+        Ok((Estate { channel, book }, given, news))
     }
 
     /// One whose keeper is gone.

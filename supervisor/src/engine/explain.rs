@@ -3,12 +3,17 @@
 use std::borrow::Cow;
 
 use anstream::adapter::strip_str;
-use supervisor_config::StopSignal;
+use supervisor_config::{StopSignal, size_text};
 use supervisor_core::{Exit, Phase, Span, Step, Then};
 use supervisor_logs::is_marker;
 
+use crate::os::cgroup::Oom;
+
 /// Before a line of a log that has times: `2026-11-22T13:20:00.250Z `.
 const STAMP: usize = 25;
+
+/// The kernel's signal when memory runs out.
+const KILL: u8 = 9;
 
 /// The last lines of what a run wrote, oldest first, as the app wrote them.
 pub fn last_lines(tail: &[u8], lines: usize) -> Vec<String> {
@@ -46,7 +51,13 @@ pub fn signal_name(number: u8) -> Cow<'static, str> {
 }
 
 /// `exited with code 1 after 0.3 s: listen EADDRINUSE …`.
-pub fn exit(exit: Exit, uptime: Option<Span>, phase: Option<Phase>, stderr: &[String]) -> String {
+pub fn exit(
+    exit: Exit,
+    oom: Option<Oom>,
+    uptime: Option<Span>,
+    phase: Option<Phase>,
+    stderr: &[String],
+) -> String {
     let how = match exit {
         Exit::Code(code) => format!("exited with code {code}"),
         Exit::Signal(signal) => format!("was killed by {}", signal_name(signal)),
@@ -70,10 +81,25 @@ pub fn exit(exit: Exit, uptime: Option<Span>, phase: Option<Phase>, stderr: &[St
         _ => {}
     }
     let after = uptime.map_or(String::new(), |span| format!(" after {}", seconds(span)));
-    match (exit, cause(stderr)) {
-        (Exit::Code(0), _) | (_, None) => format!("{how}{after}"),
-        (_, Some(cause)) => format!("{how}{after}: {cause}"),
+    match (exit, oom, cause(stderr)) {
+        (Exit::Signal(KILL), Some(oom), _) => format!("was killed {}{after}", out_of_memory(oom)),
+        (_, Some(oom), _) => {
+            format!(
+                "{how}{after}: processes of it were killed {}",
+                out_of_memory(oom)
+            )
+        }
+        (Exit::Code(0), None, _) | (_, None, None) => format!("{how}{after}"),
+        (_, None, Some(cause)) => format!("{how}{after}: {cause}"),
     }
+}
+
+fn out_of_memory(oom: Oom) -> String {
+    let at = match oom.at {
+        Some(limit) => format!("at its limit of {}", size_text(limit)),
+        None => "with the machine's own used up".to_owned(),
+    };
+    format!("for memory (OOM) {at}")
 }
 
 /// A length of time, as a person says it.
@@ -152,7 +178,7 @@ mod tests {
     #[test]
     fn a_port_in_use_is_named() {
         let node = "node:events:497\n      throw er; // Unhandled 'error' event\n\nError: listen EADDRINUSE: address already in use 127.0.0.1:3001\n    at Server.setupListenHandle";
-        let text = exit(Exit::Code(1), Some(Span(312)), None, &lines(node));
+        let text = exit(Exit::Code(1), None, Some(Span(312)), None, &lines(node));
         assert_eq!(
             text,
             "exited with code 1 after 312 ms: port in use (Error: listen EADDRINUSE: address already in use 127.0.0.1:3001)"
@@ -162,7 +188,7 @@ mod tests {
     #[test]
     fn the_exception_is_told_and_not_the_line_that_threw_it() {
         let node = "/srv/x.js:3\n  throw new Error('crash on request');\n  ^\n\n\x1b[31mError:\x1b[0m crash on request\n    at y";
-        let text = exit(Exit::Code(1), None, None, &lines(node));
+        let text = exit(Exit::Code(1), None, None, None, &lines(node));
         assert_eq!(text, "exited with code 1: Error: crash on request");
     }
 
@@ -172,7 +198,7 @@ mod tests {
             run: RunId(1),
             stable_at: Some(Time(3)),
         };
-        let text = |e, ms| exit(e, Some(Span(ms)), Some(running), &[]);
+        let text = |e, ms| exit(e, None, Some(Span(ms)), Some(running), &[]);
         assert_eq!(text(Exit::Code(0), 95_000), "exited with code 0 after 95 s");
         assert_eq!(
             text(Exit::Signal(9), 8_000_000),
@@ -185,10 +211,34 @@ mod tests {
     fn what_was_asked_for_is_said_to_be() {
         let text = exit(
             Exit::Signal(15),
+            None,
             Some(Span(5)),
             Some(Phase::Stopped),
             &lines("Error: x"),
         );
         assert_eq!(text, "was killed by SIGTERM, as asked");
+    }
+
+    #[test]
+    fn who_was_killed_for_memory_is_told_at_which_limit() {
+        let limit = Some(Oom {
+            at: Some(512_000_000),
+        });
+        let machine = Some(Oom { at: None });
+        let text = |e, oom| exit(e, oom, Some(Span(3000)), None, &lines("Error: x"));
+        assert_eq!(
+            text(Exit::Signal(9), limit),
+            "was killed for memory (OOM) at its limit of 512MB after 3 s"
+        );
+        assert_eq!(
+            text(Exit::Signal(9), machine),
+            "was killed for memory (OOM) with the machine's own used up after 3 s"
+        );
+        assert_eq!(
+            text(Exit::Code(1), limit),
+            "exited with code 1 after 3 s: processes of it were killed for memory (OOM) at its limit of 512MB"
+        );
+        let stopped = exit(Exit::Signal(9), limit, None, Some(Phase::Stopped), &[]);
+        assert_eq!(stopped, "was killed by SIGKILL, as asked");
     }
 }

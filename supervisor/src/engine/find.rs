@@ -7,11 +7,13 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use supervisor_core::RunId;
 
 use super::Engine;
 use super::birth::Given;
 use super::spawner::{child_tag, pipe_tags, stdin_tag};
+use crate::keeper::link::Tag;
 use crate::os::proc::{self, Variable};
 use crate::os::{pidfd, tree};
 use crate::persist::slots::{CellId, RunNotes};
@@ -56,11 +58,13 @@ impl Engine {
         let Some(stat) = proc::stat(pid) else {
             return (None, false);
         };
-        let ours = if stat.ppid == self.keeper {
-            // A child of the keeper has this number for as long as nobody has written its exit down.
-            true
-        } else if notes.birth != 0 {
+        let ours = if notes.birth != 0 {
             stat.start == notes.birth
+        } else if stat.ppid == self.keeper {
+            // A child of the keeper has this number for as long as nobody has written its exit down; it
+            // may not have its environment yet. The number itself may be damaged, and name another one.
+            let engine = std::process::id().cast_signed();
+            pid != engine && !self.by_pid.contains_key(&pid) && !has_another_token(pid, token)
         } else {
             has_token(pid, token)
         };
@@ -72,6 +76,20 @@ impl Engine {
         }
         self.estate.hold(tag, &fd);
         (Some(Arc::new(fd)), stat.ppid != self.keeper)
+    }
+
+    /// A child that no record knows: of a run that is over, or its record is damaged. Two of one instance
+    /// must never run.
+    pub(super) fn end_unknown(&self, tag: Tag, pidfd: &OwnedFd) {
+        self.estate.drop_held(tag);
+        if pidfd::has_exited(pidfd) {
+            return;
+        }
+        let pid = i32::try_from(tag.generation).unwrap_or(0);
+        tracing::error!("no record knows pid {pid} any more; ending it");
+        // It may have gone at this moment, which is what is wanted.
+        let _ = pidfd::send_group(pidfd, pid, Signal::SIGKILL as i32);
+        let _ = pidfd::send(pidfd, Signal::SIGKILL);
     }
 
     /// Opens our end of a pipe that only the app has any more: 0 is its standard input.
@@ -123,6 +141,11 @@ impl Engine {
             }
         }
     }
+}
+
+/// Whether the process belongs to another run.
+fn has_another_token(pid: i32, token: &str) -> bool {
+    matches!(proc::variable(pid, tree::TOKEN_KEY), Variable::Is(other) if other != token)
 }
 
 /// Whether the process belongs to this run. For a moment around exec an environment is empty.

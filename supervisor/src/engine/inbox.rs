@@ -13,6 +13,9 @@ use super::mutate::Asked;
 use super::reading::Read;
 use super::spawner::Report;
 use super::undertaker::Order;
+use super::upgrade::Candidate;
+use crate::control::rights::Asker;
+use crate::keeper::care::POKE_BEAT;
 use crate::os::tree::Left;
 use crate::persist::slots::CellId;
 use crate::probes::Met;
@@ -63,6 +66,10 @@ pub enum Message {
     LogRoom(u64),
     /// The keeper is dead.
     KeeperGone,
+    /// A program that is to be tried was looked at.
+    Candidate(Candidate),
+    /// This engine has lived long enough for its program to be called good.
+    Proven,
 }
 
 /// A request and where its answers go.
@@ -100,17 +107,24 @@ pub struct Outgoing {
     pub fds: Vec<OwnedFd>,
 }
 
-/// Where the answers to one request go. Sending never waits: a client that does not read is let go.
+/// Who asks, and where the answers go. Sending never waits: a client that does not read is let go.
 #[derive(Clone, Debug)]
 pub struct Replies {
+    asker: Arc<Asker>,
     sender: mpsc::Sender<Outgoing>,
 }
 
 impl Replies {
     /// A new pair.
-    pub fn new() -> (Replies, mpsc::Receiver<Outgoing>) {
+    pub fn new(asker: Asker) -> (Replies, mpsc::Receiver<Outgoing>) {
         let (sender, receiver) = mpsc::channel(REPLIES);
-        (Replies { sender }, receiver)
+        let asker = Arc::new(asker);
+        (Replies { asker, sender }, receiver)
+    }
+
+    /// Who asks.
+    pub fn asker(&self) -> &Asker {
+        &self.asker
     }
 
     /// Sends a frame.
@@ -159,7 +173,8 @@ impl Replies {
     }
 }
 
-/// Waits for the keeper and takes what it said.
+/// Waits for the keeper and takes what it said. Its heartbeats are read, and that is all there is to
+/// do about them.
 pub async fn read_poke(poke: &AsyncFd<Arc<OwnedFd>>) -> u64 {
     loop {
         let Ok(mut ready) = poke.readable().await else {
@@ -167,7 +182,10 @@ pub async fn read_poke(poke: &AsyncFd<Arc<OwnedFd>>) -> u64 {
         };
         let mut value = [0; 8];
         match nix::unistd::read(poke.get_ref(), &mut value) {
-            Ok(8) => return u64::from_ne_bytes(value),
+            Ok(8) => match u64::from_ne_bytes(value) % POKE_BEAT {
+                0 => {}
+                said => return said,
+            },
             _ => ready.clear_ready(),
         }
     }

@@ -12,6 +12,8 @@
 mod about;
 mod actions;
 mod adopt;
+mod allowed;
+mod asking;
 mod birth;
 mod changes;
 mod commands;
@@ -19,16 +21,19 @@ mod conditions;
 mod deeds;
 mod details;
 mod dispatch;
+mod doors;
 mod ending;
 mod estate;
 mod explain;
 mod find;
+mod groups;
 pub mod inbox;
 mod ledger;
 mod log;
 mod log_files;
 mod logs;
 mod mutate;
+mod placing;
 pub mod prepare;
 pub mod reading;
 mod reaping;
@@ -37,12 +42,14 @@ mod spawner;
 mod streams;
 mod targets;
 mod undertaker;
+mod upgrade;
 mod view;
 mod waiters;
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +102,8 @@ struct Live {
     merged: bool,
     /// Not a child of this keeper, whose records say nothing about it.
     foreign: bool,
+    /// The cgroup that its processes are in.
+    place: groups::Place,
     /// What `send` writes to, where the app has that.
     stdin: Option<OwnedFd>,
     /// The pipes that the pump has.
@@ -124,6 +133,7 @@ struct Engine {
     estate: Estate,
     spawner: Spawner,
     undertaker: Undertaker,
+    groups: groups::Groups,
     pump: Pump,
     folder: Folder,
     streams: Arc<Streams>,
@@ -134,7 +144,9 @@ struct Engine {
     waiters: waiters::Waiters,
     probes: Probes,
     inbox: Inbox,
-    own_log: log::OwnLog,
+    doors: doors::Doors,
+    own_log: Rc<log::OwnLog>,
+    upgrades: upgrade::Upgrades,
     /// Somebody asked for the daemon to stop; who waits for it.
     stopping: Option<Vec<inbox::Replies>>,
 }
@@ -157,7 +169,8 @@ pub fn main() -> ExitCode {
     };
     // What is private is made with its exact mode; this is for the own log, which the group may read.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o027));
-    let own_log = log::start(&paths);
+    // Kept here, too: why an engine cannot begin is written when it is over.
+    let own_log = Rc::new(log::start(&paths));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(16)
@@ -166,7 +179,7 @@ pub fn main() -> ExitCode {
     let result = match runtime {
         Ok(runtime) => {
             let result = runtime.block_on(async {
-                let (engine, inbox, poke) = birth::born(paths, own_log).await?;
+                let (engine, inbox, poke) = birth::born(paths, Rc::clone(&own_log)).await?;
                 Ok::<_, String>(engine.run(inbox, poke).await)
             });
             // A read that hangs (NFS) must not keep this process from leaving.
@@ -232,6 +245,7 @@ impl Engine {
             self.answer_waiters();
             if !self.cells.values().any(|live| live.pid.is_none()) {
                 self.estate.let_go();
+                self.clear_groups();
             }
             if self.may_leave() {
                 // Threads that are still telling something must not wait for somebody to read it:
@@ -269,13 +283,15 @@ impl Engine {
             Message::Met(met) => self.met(met),
             Message::Checked(asked) => self.mutations.wait(Mutation::Act(asked)),
             Message::KeeperGone => self.succeed_keeper(),
+            Message::Candidate(candidate) => self.try_out(candidate),
+            Message::Proven => self.upgrades.end_trial(&self.estate),
         }
     }
 
     /// The keeper is dead. Without systemd this process becomes the keeper in place: it has all
     /// the descriptors, and the next engine goes on from the slots.
     fn succeed_keeper(&mut self) {
-        if std::env::var_os("NOTIFY_SOCKET").is_some() {
+        if crate::launch::is_under_systemd() {
             // Under systemd a new keeper is on its way, and two of them must never be.
             tracing::error!("the keeper is gone; systemd starts the next one");
             std::process::exit(1);
@@ -312,15 +328,21 @@ impl Engine {
             // Gone already is as good.
             let _ = std::fs::remove_file(path);
         }
+        self.leave_groups();
         // The next daemon begins by the boot policy, not from here.
         let _ = std::fs::remove_file(birth::runtime_path(&self.paths));
         let mut waiting = self.stopping.take().unwrap_or_default();
         for replies in &waiting {
             replies.end();
         }
-        for replies in &mut waiting {
-            replies.flushed().await;
-        }
+        // Not for long, one after the other: the keeper takes an engine that is busy for hung.
+        let flushed = async {
+            for replies in &mut waiting {
+                replies.flushed().await;
+            }
+        };
+        // Whoever has not read by now does not read.
+        let _ = tokio::time::timeout(Duration::from_secs(2), flushed).await;
         self.estate.leave(0);
         ExitCode::SUCCESS
     }

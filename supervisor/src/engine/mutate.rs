@@ -4,18 +4,22 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use supervisor_core::{Name, RunId, ServiceId, Want};
+use supervisor_core::{Name, RunId, ServiceId};
 use supervisor_protocol::{FailureKind, Reply};
 
 use super::Engine;
 use super::actions::done;
+use super::asking::{asked_by, tell_change, wish};
 use super::changes::{Change, plan, scale};
 use super::inbox::{Message, Replies};
 use super::reading::Read;
-use crate::persist::desired::Desired;
+use crate::persist::desired::{Desired, What};
 
 /// So long after a failure to save what changed by itself, it is tried again.
 const SYNC_AGAIN: Duration = Duration::from_secs(5);
+
+/// Who restarted something last is on disk so soon.
+const NOTE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Changes that wait.
 #[derive(Debug, Default)]
@@ -27,6 +31,8 @@ pub struct Queue {
     unsynced: bool,
     /// They could not be saved, and are tried again in a while.
     postponed: bool,
+    /// What is known here is more than what is on disk: who asked last.
+    noted: bool,
 }
 
 /// A change of what is wanted, as it was asked for.
@@ -67,13 +73,24 @@ pub enum Move {
 /// What is done once the new state is on disk.
 #[derive(Debug)]
 enum Step {
-    Act(Asked),
+    Act {
+        asked: Asked,
+        /// Something else is wanted than before; otherwise only who asked is new.
+        changes: bool,
+    },
     Define {
         changes: Vec<Change>,
         wait: bool,
         replies: Replies,
     },
     Sync,
+}
+
+impl Step {
+    /// It can be carried out before anything is on disk.
+    fn changes_nothing(&self) -> bool {
+        matches!(self, Step::Act { changes: false, .. })
+    }
 }
 
 /// An act, on the instances that the client has seen.
@@ -134,9 +151,17 @@ impl Engine {
                     Step::Sync
                 }
             };
-            if desired == self.desired {
+            let noted = matches!(step, Step::Sync) && self.mutations.noted;
+            if desired == self.desired && !noted {
+                self.step(step);
+            } else if step.changes_nothing() {
+                // Nobody's command waits for a disk because of a note.
+                self.desired = desired;
+                self.mutations.noted = true;
+                self.sync_in(NOTE_WITHIN);
                 self.step(step);
             } else {
+                self.mutations.noted = false;
                 self.saver.save(desired.clone());
                 self.mutations.saving = Some((desired, step));
             }
@@ -147,8 +172,9 @@ impl Engine {
     fn work_in(&mut self, mutation: Mutation, desired: &mut Desired) -> Option<Step> {
         match mutation {
             Mutation::Act(asked) => {
-                wish(desired, asked.act, &asked.on);
-                Some(Step::Act(asked))
+                let by = asked_by(&asked.replies, asked.act.what());
+                let changes = wish(desired, asked.act, &asked.on, &by);
+                Some(Step::Act { asked, changes })
             }
             Mutation::Define { read, replies } => {
                 let changes = self.define(desired, &read, &replies)?;
@@ -162,15 +188,16 @@ impl Engine {
                 };
                 let act = Move::Start;
                 let on = self.instances_of(&name);
-                wish(desired, act, &on);
+                let changes = wish(desired, act, &on, &asked_by(&replies, act.what()));
                 let obstacles = BTreeMap::new();
-                Some(Step::Act(Asked {
+                let asked = Asked {
                     act,
                     on,
                     obstacles,
                     wait,
                     replies,
-                }))
+                };
+                Some(Step::Act { asked, changes })
             }
             Mutation::Scale {
                 name,
@@ -180,7 +207,11 @@ impl Engine {
             } => match scale(&name, instances, desired) {
                 Ok(change) => {
                     let changes = vec![change];
-                    self.put(desired, &changes, &replies)?;
+                    self.put(desired, &changes, &replies, What::Scaled)?;
+                    tracing::info!(
+                        "{name}: {instances} instances, as {} asked",
+                        replies.asker()
+                    );
                     Some(Step::Define {
                         changes,
                         wait,
@@ -204,14 +235,26 @@ impl Engine {
             (Ok(()), step) => {
                 self.own_log.set_level(desired.daemon.log_level);
                 let before = std::mem::replace(&mut self.desired, desired);
+                if before.daemon != self.desired.daemon {
+                    self.doors.set(&self.paths, &self.desired.daemon);
+                }
                 self.apply_log_rules(&before);
                 self.step(step);
             }
             (Err(error), Step::Sync) => {
                 tracing::error!("cannot save the state: {error}; trying again in a while");
-                self.sync_later();
+                self.mutations.noted = true;
+                self.sync_in(SYNC_AGAIN);
             }
-            (Err(error), Step::Act(Asked { replies, .. }) | Step::Define { replies, .. }) => {
+            (
+                Err(error),
+                Step::Act {
+                    asked: Asked { replies, .. },
+                    ..
+                }
+                | Step::Define { replies, .. },
+            ) => {
+                self.mutations.noted = true;
                 tracing::error!("cannot save the state: {error}; a command was refused");
                 let why = super::prepare::plain(&error);
                 let message = format!(
@@ -228,14 +271,14 @@ impl Engine {
         }
     }
 
-    /// A disk that is full is not asked at its own speed.
-    fn sync_later(&mut self) {
+    /// Not at once: a disk that is full is not asked at its own speed, and notes are written together.
+    fn sync_in(&mut self, pause: Duration) {
         if std::mem::replace(&mut self.mutations.postponed, true) {
             return;
         }
         let inbox = self.inbox.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(SYNC_AGAIN).await;
+            tokio::time::sleep(pause).await;
             // The engine ends only with the process.
             let _ = inbox.send(Message::Sync).await;
         });
@@ -281,17 +324,31 @@ impl Engine {
             return None;
         }
         if let Some(daemon) = &read.daemon {
+            if *daemon == desired.daemon {
+                // A group of that name may be there by now, or be another one.
+                self.doors.set(&self.paths, daemon);
+            }
             desired.daemon = daemon.clone();
         }
-        self.put(desired, &changes, replies)?;
+        self.put(desired, &changes, replies, What::Defined)?;
+        for change in &changes {
+            tell_change(change, replies);
+        }
         Some(changes)
     }
 
     /// Works changes into the desired state, if there is room; `None`: it is answered already.
-    fn put(&mut self, desired: &mut Desired, changes: &[Change], replies: &Replies) -> Option<()> {
+    fn put(
+        &mut self,
+        desired: &mut Desired,
+        changes: &[Change],
+        replies: &Replies,
+        what: What,
+    ) -> Option<()> {
+        let asked = asked_by(replies, what);
         for change in changes {
             for app in &change.put {
-                desired.put(app.clone(), change.origin.clone());
+                desired.put(app.clone(), change.origin.clone(), &asked);
             }
             for name in &change.remove {
                 desired.remove(name);
@@ -329,28 +386,13 @@ impl Engine {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Act(asked) => self.act(asked),
+            Step::Act { asked, .. } => self.act(asked),
             Step::Define {
                 changes,
                 wait,
                 replies,
             } => self.carry(&changes, wait, replies),
             Step::Sync => {}
-        }
-    }
-}
-
-/// Works an operator's wish into the desired state.
-fn wish(desired: &mut Desired, act: Move, on: &[(ServiceId, RunId)]) {
-    for (id, _) in on {
-        match act {
-            Move::Start | Move::Restart => desired.ask(id, Want::Up),
-            Move::Stop => desired.ask(id, Want::Down),
-            Move::Delete => {
-                if let Some(wish) = desired.wish_mut(id) {
-                    wish.remove = true;
-                }
-            }
         }
     }
 }

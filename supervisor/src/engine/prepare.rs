@@ -14,6 +14,7 @@ use std::sync::OnceLock;
 use nix::unistd::{Uid, User};
 use supervisor_config::{App, Faults, Problem, Reader, env_file_problem};
 
+use super::allowed;
 use crate::launch::{ORIGINAL_NOFILE, ORIGINAL_OOM};
 use crate::os::users::{self, Identity};
 
@@ -37,10 +38,14 @@ pub struct Prepared {
     pub identity: Option<Identity>,
     /// Its mask.
     pub umask: u32,
-    /// What the daemon was started with.
+    /// What the app asks for, or what the daemon was started with.
     pub nofile: Option<(u64, u64)>,
-    /// What the daemon was started with.
+    /// The same.
     pub oom_score_adj: Option<i32>,
+    /// What the app asks for.
+    pub nice: Option<i32>,
+    /// The same.
+    pub no_new_privs: bool,
 }
 
 /// Whom an app runs as; `None`: as the daemon itself.
@@ -83,6 +88,7 @@ pub fn obstacles(app: &App) -> Vec<(&'static str, Problem)> {
         let program = find_program(&app.command[0], &app.directory, path_of(&env));
         found.extend(told("command", program.err()));
     }
+    found.extend(allowed::obstacles(app));
     found
 }
 
@@ -113,6 +119,8 @@ pub fn prepare(app: &App, identity: Option<Identity>) -> Result<Prepared, String
     is_directory(directory)?;
     let env = environment(app, identity.as_ref()).map_err(|faults| faults.to_string())?;
     let program = find_program(&app.command[0], directory, path_of(&env))?;
+    let limits = &app.limits;
+    let nofile = limits.nofile.map(u64::from);
     Ok(Prepared {
         programs: vec![c_string(program.as_os_str().as_bytes())?],
         argv: app
@@ -123,11 +131,11 @@ pub fn prepare(app: &App, identity: Option<Identity>) -> Result<Prepared, String
         env,
         directory: c_string(directory.as_os_str().as_bytes())?,
         identity,
-        umask: UMASK,
-        nofile: original_nofile(),
-        oom_score_adj: env::var(ORIGINAL_OOM)
-            .ok()
-            .and_then(|score| score.parse().ok()),
+        umask: limits.umask.map_or(UMASK, |mask| mask.0),
+        nofile: nofile.map_or_else(original_nofile, |most| Some((most, most))),
+        oom_score_adj: limits.oom_score_adj.or_else(original_oom),
+        nice: limits.nice,
+        no_new_privs: limits.no_new_privs,
     })
 }
 
@@ -238,7 +246,13 @@ fn look_up_own_user() -> (String, PathBuf, PathBuf) {
     }
 }
 
-fn original_nofile() -> Option<(u64, u64)> {
+/// The OOM score that the daemon was started with, where it has another one now.
+pub fn original_oom() -> Option<i32> {
+    env::var(ORIGINAL_OOM).ok()?.parse().ok()
+}
+
+/// The limit of open files that the daemon was started with, soft and hard.
+pub fn original_nofile() -> Option<(u64, u64)> {
     let text = env::var(ORIGINAL_NOFILE).ok()?;
     let (soft, hard) = text.split_once(':')?;
     Some((soft.parse().ok()?, hard.parse().ok()?))

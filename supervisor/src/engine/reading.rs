@@ -8,7 +8,7 @@ use supervisor_config::{Config, Configured, DaemonSettings, Fault, Origin, parse
 use supervisor_core::Name;
 use supervisor_protocol::{Excerpt, Failure, FailureKind, Paths};
 
-use super::prepare;
+use super::{doors, prepare};
 
 /// What was read.
 #[derive(Debug)]
@@ -53,12 +53,14 @@ pub fn read_files(file: Option<&Path>, paths: &Paths) -> Result<Read, Failure> {
         let file = config.file();
         file.is_some_and(|file| configured.is_daemons_own(file))
     };
+    let own = configs.iter().find(is_own);
+    let faults = own.map(doors::faults).unwrap_or_default();
+    if !faults.is_empty() {
+        return Err(invalid(&faults));
+    }
     Ok(Read {
         obstacles: obstacles(&configs),
-        daemon: configs
-            .iter()
-            .find(is_own)
-            .map(|config| config.daemon.clone()),
+        daemon: own.map(|config| config.daemon.clone()),
         configs,
         configured: file.is_none().then_some(configured),
         dry_run: false,

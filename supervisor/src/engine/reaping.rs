@@ -19,7 +19,8 @@ impl Engine {
         let Ok(head) = self.exits.head() else { return };
         let first = self.seen + 1;
         self.seen = head;
-        let mut missed = head.saturating_sub(first) >= RING;
+        // A head before what was seen: one of the two was damaged.
+        let mut missed = head + 1 < first || head.saturating_sub(first) >= RING;
         for sequence in first.max(head.saturating_sub(RING) + 1)..=head {
             // Overwritten meanwhile, or an orphan, or a child whose report is not here yet: then
             // that looks for it.
@@ -53,7 +54,9 @@ impl Engine {
         let dead = live.pidfd.as_ref().is_none_or(pidfd::has_exited);
         // A child of this keeper that is dead and not written down yet will be in a moment. Any other
         // process that has its number now is a stranger.
-        let pending = proc::stat(pid).is_some_and(|stat| stat.ppid == self.keeper);
+        let birth = self.slots.notes(cell).birth;
+        let pending = proc::stat(pid)
+            .is_some_and(|stat| stat.ppid == self.keeper && (birth == 0 || stat.start == birth));
         if dead && !live.foreign && !pending {
             match self.exit_record(cell, pid) {
                 Some(record) => self.ended(cell, &record),

@@ -87,6 +87,22 @@ mod tests {
         assert_eq!(Record::decode(&bytes), Some(record));
     }
 
+    /// What an engine wrote, the next one reads, and that may be another program. If this fails, the
+    /// layout of the runtime state has changed: [`slots`] counts them.
+    #[test]
+    fn the_bytes_of_a_record_are_those_of_this_layout() {
+        let record = Record {
+            service: Service::new(Time(5), Want::Up, RunId(3)),
+            asked: 2,
+            last_exit: Some(LastExit::new(RunId(2), Some(Exit::Code(7)), "why", 9)),
+        };
+        let bytes = record.encode();
+        let known = [
+            0, 0, 0, 0, 0, 5, 0, 0, 0, 3, 2, 1, 2, 1, 0, 7, 3, 119, 104, 121, 9,
+        ];
+        assert_eq!((slots::LAYOUT, bytes.as_slice()), (2, &known[..]));
+    }
+
     #[test]
     fn damaged_bytes_are_no_record_and_no_panic() {
         let record = Record {

@@ -27,10 +27,12 @@ use supervisor_config::{App, Stdin};
 use supervisor_core::{RunId, ServiceId, SpawnFault};
 
 use super::estate::Estate;
+use super::groups::Place;
 use super::prepare::{Prepared, explain_exec, identity, prepare};
 use super::streams::{Route, routes};
 use crate::keeper::exits::Exits;
 use crate::keeper::link::{Kind, Tag};
+use crate::os::cgroup::Room;
 use crate::os::pidfd;
 use crate::os::pipe::{AppPipe, input_for_app, pipe_for_app};
 use crate::os::spawn::{Launch, Outcome, Stage, spawn};
@@ -53,6 +55,8 @@ pub struct Order {
     pub app: Arc<App>,
     /// A checksum of that.
     pub spec: u32,
+    /// In which cgroup.
+    pub place: Place,
 }
 
 /// What came of it.
@@ -79,6 +83,8 @@ pub struct Born {
     pub output: [Option<OwnedFd>; 2],
     /// The write end of its standard input, where it is a pipe.
     pub stdin: Option<OwnedFd>,
+    /// Where it is.
+    pub place: Place,
 }
 
 /// Why there is no process.
@@ -100,6 +106,8 @@ pub struct Tools {
     pub slots: Arc<Slots>,
     /// The exit records.
     pub exits: Arc<Exits>,
+    /// Where cgroups are made.
+    pub room: Option<Arc<Room>>,
 }
 
 /// A handle to the thread; it ends with the process.
@@ -224,7 +232,7 @@ impl Tools {
             None => (None, None),
         };
         let [stdout, stderr] = pipes.output;
-        let launch = Launch {
+        let mut launch = Launch {
             programs: prepared.programs,
             argv: prepared.argv,
             env: self.environment(order, prepared.env).map_err(broken)?,
@@ -236,11 +244,14 @@ impl Tools {
             umask: prepared.umask,
             nofile: prepared.nofile,
             oom_score_adj: prepared.oom_score_adj,
-            nice: None,
+            nice: prepared.nice,
             keeper: self.keeper,
-            no_new_privs: false,
+            no_new_privs: prepared.no_new_privs,
+            cgroup: None,
         };
-        match self.write_down_and_spawn(order, &launch) {
+        let start = |launch: &Launch| self.write_down_and_spawn(order, launch);
+        let (outcome, place) = self.start_in_place(order, &mut launch, start)?;
+        match outcome {
             Outcome::Running { pid, pidfd } => {
                 if let Some(pidfd) = &pidfd {
                     self.estate.hold(child_tag(order.cell, pid), pidfd);
@@ -250,6 +261,7 @@ impl Tools {
                     pidfd,
                     output: [stdout.ours, stderr.ours],
                     stdin: input,
+                    place,
                 })
             }
             Outcome::Failed { stage, errno, .. } => Err(failed_stage(
@@ -400,8 +412,9 @@ pub fn failed_stage(
 ) -> Problem {
     let fault = match errno {
         Errno::EAGAIN | Errno::ENOMEM | Errno::ENFILE | Errno::EMFILE => SpawnFault::Shortage,
-        // The keeper died at that moment: the next one's engine tries again.
-        _ if stage == Stage::Parent => SpawnFault::Shortage,
+        // The keeper died at that moment: the next one's engine tries again. So does the next one after an
+        // engine that died before it could start this one without a cgroup.
+        _ if matches!(stage, Stage::Parent | Stage::Cgroup) => SpawnFault::Shortage,
         _ => SpawnFault::Broken,
     };
     let program = Path::new(OsStr::from_bytes(program.to_bytes()));

@@ -152,6 +152,7 @@ mod tests {
     use supervisor_config::{Origin, parse};
 
     use super::*;
+    use crate::persist::desired::Asked;
 
     fn desired(logs: &str) -> Desired {
         let origin = Origin::CommandLine {
@@ -162,7 +163,7 @@ mod tests {
         let config = parse(&text, &origin).unwrap_or_else(|faults| panic!("{faults}"));
         let mut desired = Desired::default();
         for app in config.apps.into_values() {
-            desired.put(app, None);
+            desired.put(app, None, &Asked::by_a_test());
         }
         desired
     }

@@ -180,7 +180,8 @@ impl Engine {
             Phase::Stopped | Phase::Spawning { .. } | Phase::Starting { .. } => None,
             Phase::Running { .. } => None,
         };
-        let all: Vec<String> = note.into_iter().chain(self.log_note(id)).collect();
+        let all = note.into_iter().chain(self.log_note(id));
+        let all: Vec<String> = all.chain(self.group_note(id)).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 
@@ -245,7 +246,7 @@ fn wire_exit(exit: &LastExit) -> WireExit {
 }
 
 /// Milliseconds since the epoch as RFC 3339 in UTC.
-fn rfc3339(ms: u64) -> String {
+pub(super) fn rfc3339(ms: u64) -> String {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000)
         .ok()
         .and_then(|at| at.format(&Rfc3339).ok())

@@ -132,14 +132,19 @@ impl Exits {
         &self.file
     }
 
-    /// The sequence number of the newest record.
+    /// The sequence number of the newest record. One that names no record is damaged; then the ring says.
     ///
     /// # Errors
     /// Reading failed.
     pub fn head(&self) -> io::Result<u64> {
         let mut bytes = [0; 8];
         self.file.read_exact_at(&mut bytes, 8)?;
-        Ok(u64::from_le_bytes(bytes))
+        let head = u64::from_le_bytes(bytes);
+        if head == 0 || self.record(head).is_some() {
+            return Ok(head);
+        }
+        let records = (0..RING).filter_map(|place| self.record_at(ring_at(place)));
+        Ok(records.map(|record| record.sequence).max().unwrap_or(0))
     }
 
     /// Makes sure that the cell of `slot` has its room, and forgets what it said.

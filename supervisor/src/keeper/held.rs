@@ -76,6 +76,24 @@ impl Held {
         self.find(|t| t == tag).map(|index| index as RawFd)
     }
 
+    /// Closes everything of this kind.
+    pub fn remove_kind(&mut self, kind: Kind) {
+        while let Some(tag) = self.of_kind(kind) {
+            self.remove(tag);
+        }
+    }
+
+    /// The tag of what is held of a kind that there is only one of.
+    pub fn of_kind(&self, kind: Kind) -> Option<Tag> {
+        self.find(|t| t.kind == kind).map(|index| self.tag(index))
+    }
+
+    /// Everything.
+    pub fn iter(&self) -> impl Iterator<Item = (RawFd, Tag)> {
+        let used = (0..self.top).filter(|&i| self.rows[i][STATE] != FREE);
+        used.map(|i| (i as RawFd, self.tag(i)))
+    }
+
     /// The exit cell of the child with this pid.
     pub fn cell_of(&self, pid: i32) -> Option<u32> {
         let wanted = u64::try_from(pid).ok()?;
@@ -203,6 +221,21 @@ mod tests {
         held.owe_all(|kind| kind != Kind::POKE);
         assert_eq!(held.next_debt(0).map(|d| (d.0, d.2)), Some((a, Debt::Give)));
         assert_eq!(held.next_debt(a + 1), None);
+    }
+
+    #[test]
+    fn what_there_is_one_of_is_found_by_its_kind_and_closed_by_it() {
+        let mut held = Held::new(1024);
+        let kept = held
+            .insert(tag(0, Kind::PROGRAM, 0), fd(), Debt::None)
+            .expect("room");
+        held.insert(tag(77, Kind::TRIAL, 0), fd(), Debt::None)
+            .expect("room");
+        assert_eq!(held.of_kind(Kind::TRIAL), Some(tag(77, Kind::TRIAL, 0)));
+        held.remove_kind(Kind::TRIAL);
+        assert_eq!(held.of_kind(Kind::TRIAL), None);
+        let all: Vec<_> = held.iter().collect();
+        assert_eq!(all, [(kept, tag(0, Kind::PROGRAM, 0))]);
     }
 
     #[test]

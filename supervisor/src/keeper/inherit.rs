@@ -1,5 +1,6 @@
 //! How a program that becomes the keeper learns what the descriptors it inherits are: a list in a
-//! memory file. Who starts the first keeper writes it, and an engine whose keeper died.
+//! memory file. Who starts the first keeper writes it, an engine whose keeper died, and a keeper that
+//! is followed by one of another program.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -12,21 +13,22 @@ use super::link::{Kind, Tag};
 const ENTRY: usize = 24;
 const MAGIC: &[u8; 8] = b"SVTABLE1";
 
-/// Writes the list. The file itself is inherited; the descriptors in it must be, too.
+/// Writes the list. The file itself is inherited; the descriptors in it must be, too. Needs no memory
+/// of this process.
 ///
 /// # Errors
-/// No memory.
-pub fn write(entries: &[(RawFd, Tag)]) -> io::Result<OwnedFd> {
+/// No memory for the file.
+pub fn write(entries: impl IntoIterator<Item = (RawFd, Tag)>) -> io::Result<OwnedFd> {
     let mut file = File::from(memfd_create(c"supervisor-inherit", MFdFlags::empty())?);
-    let mut bytes = MAGIC.to_vec();
+    file.write_all(MAGIC)?;
     for (fd, tag) in entries {
-        bytes.extend(fd.to_le_bytes());
-        bytes.extend(tag.slot.to_le_bytes());
-        bytes.extend(tag.kind.0.to_le_bytes());
-        bytes.extend([0; 4]);
-        bytes.extend(tag.generation.to_le_bytes());
+        let mut bytes = [0; ENTRY];
+        bytes[0..4].copy_from_slice(&fd.to_le_bytes());
+        bytes[4..8].copy_from_slice(&tag.slot.to_le_bytes());
+        bytes[8..12].copy_from_slice(&tag.kind.0.to_le_bytes());
+        bytes[16..24].copy_from_slice(&tag.generation.to_le_bytes());
+        file.write_all(&bytes)?;
     }
-    file.write_all(&bytes)?;
     Ok(file.into())
 }
 
@@ -78,7 +80,7 @@ mod tests {
             ),
         ];
         assert_eq!(
-            read(write(&entries).expect("writes")).expect("reads"),
+            read(write(entries).expect("writes")).expect("reads"),
             entries
         );
     }

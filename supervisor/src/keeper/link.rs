@@ -27,10 +27,17 @@ impl Kind {
     pub const EXITS: Kind = Kind(2);
     /// The eventfd by which the keeper wakes the engine.
     pub const POKE: Kind = Kind(3);
-    /// The program that engines are started from.
+    /// The last program that is known to be good; engines are started from it.
     pub const PROGRAM: Kind = Kind(4);
     /// The pipe on which `--daemonize` waits for "ready".
     pub const ANNOUNCE: Kind = Kind(5);
+    /// A program to be tried: while it is held, engines are started from it. `slot` is the number under
+    /// which its fate is told.
+    pub const TRIAL: Kind = Kind(6);
+    /// The same, to be tried first as a keeper.
+    pub const NEW_KEEPER: Kind = Kind(7);
+    /// Which descriptor is in systemd's store under which name ([`super::store`]).
+    pub const LEDGER: Kind = Kind(8);
     /// Locked folders; merely held.
     pub const LOCK: Kind = Kind(16);
     /// The runtime state file.
@@ -90,7 +97,7 @@ pub enum Verb {
     Refused,
     /// Keeper: this is what I hold.
     Give,
-    /// Keeper: that was all.
+    /// Keeper: that was all (its tag says how it went with others: [`super::fate::News`]).
     Given,
 }
 
@@ -135,6 +142,7 @@ const SIZE: usize = 32;
 
 impl Message {
     /// A message about nothing in particular.
+    #[cfg(test)]
     pub const fn plain(verb: Verb) -> Message {
         Message {
             verb,
@@ -200,10 +208,22 @@ pub fn send(
     fd: Option<RawFd>,
     wait: bool,
 ) -> io::Result<()> {
-    let bytes = message.encode();
+    send_bytes(channel, &message.encode(), fd, wait)
+}
+
+/// The same for any words, to whoever is at the other end.
+///
+/// # Errors
+/// As the kernel says.
+pub fn send_bytes(
+    channel: BorrowedFd<'_>,
+    bytes: &[u8],
+    fd: Option<RawFd>,
+    wait: bool,
+) -> io::Result<()> {
     let mut part = libc::iovec {
         iov_base: bytes.as_ptr().cast_mut().cast(),
-        iov_len: SIZE,
+        iov_len: bytes.len(),
     };
     let mut control = Control { buffer: [0; 64] };
     // SAFETY: an all-zero msghdr is a valid empty one.

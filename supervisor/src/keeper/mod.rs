@@ -1,12 +1,13 @@
 //! The keeper: parent of every app, holder of everything that must not be lost.
 //!
-//! It does four things and no more, so that it hardly ever has to change and can be read in one
+//! It does five things and no more, so that it hardly ever has to change and can be read in one
 //! sitting:
 //! 1. It reaps. An exit is written down ([`exits`]) before the child is reaped.
 //! 2. It holds descriptors under opaque tags ([`held`]) and gives them to each new engine.
-//! 3. It starts the engine, at once whenever it ends; only an engine that ended before it was
-//!    ready slows this down.
-//! 4. It passes on the wishes to stop and to reopen log files, and leaves when the engine says that
+//! 3. It takes care that there is an engine, one that answers, of a program that works ([`care`]), and
+//!    lets a keeper of another program follow it in place ([`succession`]).
+//! 4. Under systemd it is the only one that speaks to it ([`systemd`]).
+//! 5. It passes on the wishes to stop and to reopen log files, and leaves when the engine says that
 //!    everything is stopped.
 //!
 //! One thread, `poll`, no allocation in the loop, and it never waits for the engine: what cannot
@@ -15,12 +16,21 @@
 //!
 //! Left to others: everything that has to do with what users write.
 
+pub mod care;
 pub mod exits;
+pub mod fate;
 pub mod held;
+pub mod holder;
 pub mod inherit;
+pub mod job;
 pub mod link;
+mod notify;
 mod reap;
 pub mod start;
+pub mod stay;
+pub mod store;
+mod succession;
+pub mod systemd;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -34,9 +44,14 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 
+use care::{Care, TICK};
 use exits::Exits;
 use held::{Debt, Held, borrow};
+use holder::Holder;
 use link::{Kind, Message, Received, Tag, Verb};
+use start::Environment;
+use succession::Succession;
+use systemd::Systemd;
 
 use crate::os::own;
 
@@ -47,25 +62,12 @@ pub const POKE_STOP: u64 = 1 << 32;
 /// Added to the eventfd for "look every log file up by its name again".
 pub const POKE_REOPEN: u64 = 1 << 48;
 
-/// Wait before an engine that follows one which never became ready: doubles from the first to the second.
-const SLOWEST: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
-/// Quiet for so many milliseconds, it goes to sleep in as little memory as it can.
-const DROWSY: u16 = 100;
+/// Quiet for so long, it goes to sleep in as little memory as it can.
+const DROWSY: Duration = Duration::from_millis(100);
 /// So many descriptors stay free for starting the next engine.
 const RESERVE: usize = 16;
 /// The table has room for so many descriptors even where the limit is higher.
 const MOST_DESCRIPTORS: u64 = 1 << 20;
-
-/// The running engine.
-struct Engine {
-    pid: Pid,
-    channel: OwnedFd,
-    ready: bool,
-    /// Everything owed has been given, and it has been told so.
-    given: bool,
-    /// It has closed the channel.
-    closed: bool,
-}
 
 struct Keeper {
     held: Held,
@@ -73,21 +75,34 @@ struct Keeper {
     sequence: u64,
     /// The limit of descriptors.
     most: usize,
-    poke: RawFd,
-    program: RawFd,
-    engine: Option<Engine>,
+    care: Care,
+    succession: Succession,
     /// A message that could not be taken for want of a descriptor; until the engine is told,
     /// nothing more is read from it.
     refused: Option<Tag>,
-    /// Not before this moment is the next engine started.
-    next_start: Instant,
-    slowdown: Duration,
+    /// When the next tick is due.
+    next_tick: Instant,
     stop_wanted: bool,
     leaving: Option<u8>,
+    /// Where this process is a service's main process.
+    systemd: Option<Systemd>,
+    /// What the processes find that it starts.
+    environment: Environment,
     /// What this process has mapped and does not need while it sleeps.
     clean: own::CleanPages,
     /// Something has happened since it was given back.
     awake: bool,
+}
+
+/// What ended a sleep.
+#[derive(PartialEq, Eq)]
+enum Woke {
+    /// Something has happened.
+    Happened,
+    /// It is time: for a tick, or for the next engine.
+    Time,
+    /// Nothing, for [`DROWSY`].
+    Nothing,
 }
 
 /// Becomes the keeper; returns the code to exit with when everything is stopped.
@@ -95,6 +110,7 @@ struct Keeper {
 /// # Errors
 /// What it needs to begin with could not be had.
 pub fn run(inherited: OwnedFd) -> io::Result<u8> {
+    own::set_name("supervisor");
     own::survive_file_size_limit();
     own::become_subreaper()?;
     let signals = SigSet::from_iter([
@@ -117,50 +133,69 @@ pub fn run(inherited: OwnedFd) -> io::Result<u8> {
     }
 }
 
+/// Does what [`run`] begins with, as far as it touches nothing; returns the code that says that a keeper
+/// of this program can take over what this list describes.
+///
+/// # Errors
+/// It could not.
+pub fn rehearse(inherited: OwnedFd) -> io::Result<u8> {
+    let (held, _) = take_table(inherited)?;
+    let exits = held.get(Tag::single(Kind::EXITS));
+    let exits = exits.ok_or_else(|| io::Error::other("no exit records"))?;
+    Exits::open(borrow(exits).try_clone_to_owned()?)?.head()?;
+    Ok(succession::REHEARSED)
+}
+
+/// Takes what this process was born with; also gives the limit of descriptors.
+fn take_table(inherited: OwnedFd) -> io::Result<(Held, usize)> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let most = most.min(MOST_DESCRIPTORS) as usize;
+    let mut held = Held::new(most);
+    for (fd, tag) in inherit::read(inherited)? {
+        // A pipe that the engine before had closed in its last moment.
+        let Ok(fd) = own::claim(fd) else { continue };
+        hold(&mut held, tag, fd)?;
+    }
+    // Of a rehearsal whose keeper died.
+    held.remove_kind(Kind::NEW_KEEPER);
+    Ok((held, most))
+}
+
+fn hold(held: &mut Held, tag: Tag, fd: OwnedFd) -> io::Result<RawFd> {
+    let inserted = held.insert(tag, fd, Debt::None);
+    inserted.map_err(|_| io::Error::other("descriptor limit"))
+}
+
 impl Keeper {
     fn take_over(inherited: OwnedFd) -> io::Result<Keeper> {
-        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
-        let most = most.min(MOST_DESCRIPTORS) as usize;
-        let mut held = Held::new(most);
-        for (fd, tag) in inherit::read(inherited)? {
-            // A pipe that the engine before had closed in its last moment.
-            let Ok(fd) = own::claim(fd) else { continue };
-            held.insert(tag, fd, Debt::None)
-                .map_err(|_| io::Error::other("descriptor limit"))?;
-        }
+        let (mut held, most) = take_table(inherited)?;
         let exits = match held.get(Tag::single(Kind::EXITS)) {
             Some(fd) => borrow(fd).try_clone_to_owned()?,
             None => memfd_create(c"supervisor-exits", MFdFlags::MFD_CLOEXEC)?,
         };
         let exits = Exits::open(exits)?;
         let sequence = exits.head()?;
-        let mut hold = |kind: Kind, fd: OwnedFd| {
-            held.insert(Tag::single(kind), fd, Debt::None)
-                .map_err(|_| io::Error::other("descriptor limit"))
-        };
-        hold(Kind::EXITS, exits.file().try_clone()?.into())?;
+        let copy = exits.file().try_clone()?;
+        hold(&mut held, Tag::single(Kind::EXITS), copy.into())?;
         // The eventfd is new for each keeper: a stop that an earlier one was asked for is asked again.
         let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
-        let poke = hold(Kind::POKE, EventFd::from_flags(flags)?.into())?;
-        let program = match held.get(Tag::single(Kind::PROGRAM)) {
-            Some(fd) => fd,
-            None => {
-                let program = start::own_program()?;
-                held.insert(Tag::single(Kind::PROGRAM), program, Debt::None)
-                    .map_err(|_| io::Error::other("descriptor limit"))?
-            }
-        };
+        let poke = EventFd::from_flags(flags)?;
+        let poke = hold(&mut held, Tag::single(Kind::POKE), poke.into())?;
+        if held.of_kind(Kind::PROGRAM).is_none() {
+            hold(&mut held, Tag::single(Kind::PROGRAM), start::own_program()?)?;
+        }
+        let systemd = Systemd::find(&mut held)?;
         Ok(Keeper {
+            environment: Environment::new(systemd.is_some()),
+            systemd,
+            care: Care::new(&held, poke),
+            succession: Succession::None,
             held,
             exits,
             sequence,
             most,
-            poke,
-            program,
-            engine: None,
             refused: None,
-            next_start: Instant::now(),
-            slowdown: Duration::ZERO,
+            next_tick: Instant::now() + TICK,
             stop_wanted: false,
             leaving: None,
             clean: own::CleanPages::find(),
@@ -170,64 +205,72 @@ impl Keeper {
 
     /// Waits for something to happen and deals with it. `Some`: it is time to leave.
     fn turn(&mut self, signals: &SignalFd) -> io::Result<Option<u8>> {
-        let now = Instant::now();
-        if self.engine.is_none() && now >= self.next_start {
-            self.start_engine(now);
+        self.start_engine();
+        match self.wait(signals)? {
+            Woke::Time => {}
+            // The pages of code that were needed are not, for now.
+            Woke::Nothing => {
+                self.awake = false;
+                self.clean.give_back();
+            }
+            Woke::Happened => {
+                self.awake = true;
+                self.read_signals(signals);
+                self.read_engine();
+                self.pay();
+                reap::all(self);
+            }
         }
-        if !self.wait(signals)? {
-            // Nothing for a while: the pages of code that were needed are not, for now.
-            self.awake = false;
-            self.clean.give_back();
-            self.wait(signals)?;
-        }
-        self.awake = true;
-        self.read_signals(signals);
-        self.read_engine();
-        self.pay();
-        reap::all(self);
-        if self.engine.is_none()
-            && let Some(code) = self.leaving
-        {
-            return Ok(Some(code));
-        }
-        Ok(None)
+        self.tick();
+        self.serve_systemd();
+        let code = self.leaving.filter(|_| self.care.engine.is_none());
+        Ok(code.filter(|_| self.may_leave()))
     }
 
-    /// False: nothing happened for [`DROWSY`].
-    fn wait(&self, signals: &SignalFd) -> io::Result<bool> {
-        let mut timeout = if self.awake {
-            PollTimeout::from(DROWSY)
-        } else {
-            PollTimeout::NONE
-        };
+    fn wait(&self, signals: &SignalFd) -> io::Result<Woke> {
+        let mut wanted = PollFlags::empty();
         let ours = || PollFd::new(signals.as_fd(), PollFlags::POLLIN);
-        let mut fds = [ours(), ours()];
+        let mut fds = [ours(), ours(), ours()];
         let mut count = 1;
-        match &self.engine {
-            None => {
-                let left = self.next_start.saturating_duration_since(Instant::now());
-                let millis = u16::try_from(left.as_millis() + 1).unwrap_or(u16::MAX);
-                timeout = PollTimeout::from(millis);
+        // Of one that has closed its channel only the exit can come.
+        if let Some(engine) = self.care.engine.as_ref().filter(|engine| !engine.closed) {
+            if self.refused.is_none() {
+                wanted |= PollFlags::POLLIN;
             }
-            // Only its exit can come.
-            Some(engine) if engine.closed => {}
-            Some(engine) => {
-                let mut wanted = PollFlags::empty();
-                if self.refused.is_none() {
-                    wanted |= PollFlags::POLLIN;
-                }
-                if self.refused.is_some() || self.held.next_debt(0).is_some() || !engine.given {
-                    wanted |= PollFlags::POLLOUT;
-                }
-                fds[1] = PollFd::new(engine.channel.as_fd(), wanted);
-                count = 2;
+            if self.refused.is_some() || self.held.next_debt(0).is_some() || !engine.given {
+                wanted |= PollFlags::POLLOUT;
             }
+            fds[1] = PollFd::new(engine.channel.as_fd(), wanted);
+            count = 2;
         }
-        match poll(&mut fds[..count], timeout) {
-            Ok(0) => Ok(self.engine.is_none() || !self.awake),
-            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(true),
+        if let Some(room) = self.systemd.as_ref().and_then(Systemd::room) {
+            fds[count] = PollFd::new(room, PollFlags::POLLOUT);
+            count += 1;
+        }
+        let start = self.care.next_start().filter(|_| self.leaving.is_none());
+        let systemd = self.systemd.as_ref().and_then(Systemd::next_due);
+        let due = [start, systemd].into_iter().flatten().min();
+        let time = due.map_or(self.next_tick, |due| due.min(self.next_tick));
+        let time = time.saturating_duration_since(Instant::now());
+        let (limit, woke) = match self.awake && DROWSY < time {
+            true => (DROWSY, Woke::Nothing),
+            false => (time, Woke::Time),
+        };
+        let millis = u16::try_from(limit.as_millis() + 1).unwrap_or(u16::MAX);
+        match poll(&mut fds[..count], PollTimeout::from(millis)) {
+            Ok(0) => Ok(woke),
+            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(Woke::Happened),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What is to be done about once a second, whether or not anything happens.
+    fn tick(&mut self) {
+        let late = Instant::now().checked_duration_since(self.next_tick);
+        let Some(late) = late else { return };
+        self.next_tick += late + TICK;
+        self.care.tick(late);
+        self.succession.tick();
     }
 
     fn read_signals(&mut self, signals: &SignalFd) {
@@ -235,10 +278,9 @@ impl Keeper {
         while let Ok(Some(signal)) = signals.read_signal() {
             let number = signal.ssi_signo.cast_signed();
             if number == Signal::SIGTERM as i32 || number == Signal::SIGINT as i32 {
-                self.stop_wanted = true;
-                self.poke(POKE_STOP);
+                self.asked_to_end();
             } else if number == Signal::SIGUSR2 as i32 {
-                self.poke(POKE_REOPEN);
+                self.care.poke(POKE_REOPEN);
             }
         }
     }
@@ -246,7 +288,9 @@ impl Keeper {
     /// Reads all that the engine has sent, also if it is dead by now.
     fn read_engine(&mut self) {
         while self.refused.is_none() {
-            let Some(engine) = &self.engine else { return };
+            let Some(engine) = &self.care.engine else {
+                return;
+            };
             // An error or the end means that there is no more to read; that the engine is gone is
             // learned from its exit alone.
             let Ok(received) = link::receive(engine.channel.as_fd(), false) else {
@@ -264,7 +308,7 @@ impl Keeper {
     /// The engine has closed its end and lives on for a moment: a channel that hangs up wakes a poll
     /// for ever, so it is not asked any more.
     fn channel_closed(&mut self) {
-        if let Some(engine) = &mut self.engine {
+        if let Some(engine) = &mut self.care.engine {
             engine.closed = true;
         }
     }
@@ -273,7 +317,7 @@ impl Keeper {
         match (message.verb, fd) {
             (Verb::Hold, Some(fd)) => self.hold(message.tag, fd, Debt::None),
             (Verb::HoldAndTell, Some(fd)) => self.hold(message.tag, fd, Debt::Held),
-            (Verb::Drop, None) => self.held.remove(message.tag),
+            (Verb::Drop, None) => self.let_go(message.tag),
             (Verb::Ready, None) => self.engine_is_ready(),
             (Verb::Leave, None) => self.leaving = Some(message.tag.generation as u8),
             // Not for a keeper, or not what it says: nothing to do, and the descriptor is closed.
@@ -282,19 +326,42 @@ impl Keeper {
     }
 
     fn hold(&mut self, tag: Tag, fd: OwnedFd, debt: Debt) {
-        let room = fd.as_raw_fd() as usize + RESERVE <= self.most;
+        if tag.kind == Kind::NEW_KEEPER && self.succession.is_under_way() {
+            return;
+        }
+        let (new, before) = (fd.as_raw_fd(), self.held.get(tag));
+        let room = new as usize + RESERVE <= self.most;
+        if tag.kind == Kind::TRIAL {
+            self.held.remove_kind(Kind::TRIAL);
+        }
         if !room || self.held.insert(tag, fd, debt).is_err() {
             self.refused = Some(tag);
-        } else if tag == Tag::single(Kind::PROGRAM) {
-            self.program = self.held.get(tag).unwrap_or(self.program);
+            return;
+        }
+        if let Some(systemd) = &mut self.systemd {
+            systemd.hold(before, new, tag);
+        }
+        if tag.kind == Kind::TRIAL {
+            self.care.try_out(tag.slot);
+        } else if tag.kind == Kind::NEW_KEEPER {
+            let environment = &self.environment;
+            self.succession
+                .begin(&mut self.held, &mut self.care, environment);
         }
     }
 
-    fn engine_is_ready(&mut self) {
-        if let Some(engine) = &mut self.engine {
-            engine.ready = true;
+    fn let_go(&mut self, tag: Tag) {
+        if let (Some(systemd), Some(fd)) = (&mut self.systemd, self.held.get(tag)) {
+            systemd.forget(fd);
         }
-        self.slowdown = Duration::ZERO;
+        self.held.remove(tag);
+    }
+
+    fn engine_is_ready(&mut self) {
+        self.care.ready();
+        if let (Some(systemd), Some(engine)) = (&mut self.systemd, &self.care.engine) {
+            systemd.ready(engine.pid);
+        }
         let announce = Tag::single(Kind::ANNOUNCE);
         if let Some(fd) = self.held.get(announce) {
             // Nobody listens any more: then nobody wants to know.
@@ -305,7 +372,7 @@ impl Keeper {
 
     /// Sends what is owed, as far as there is room.
     fn pay(&mut self) {
-        let Some(engine) = &mut self.engine else {
+        let Some(engine) = &mut self.care.engine else {
             return;
         };
         let channel = engine.channel.as_fd();
@@ -338,43 +405,58 @@ impl Keeper {
             from = index + 1;
         }
         if !engine.given {
-            engine.given = link::send(channel, &Message::plain(Verb::Given), None, false).is_ok();
+            let (verb, tag) = (Verb::Given, self.care.news.tag());
+            engine.given = link::send(channel, &Message { verb, tag }, None, false).is_ok();
         }
     }
 
-    fn poke(&self, what: u64) {
-        // It fails only when the counter is full, and then the engine is being woken already.
-        let _ = nix::unistd::write(borrow(self.poke), &what.to_ne_bytes());
-    }
-
-    fn start_engine(&mut self, now: Instant) {
-        self.next_start = now + self.slowdown.max(SLOWEST.0);
-        match start::engine(self.program, self.poke, self.exits.file().as_raw_fd()) {
-            Ok((pid, channel)) => {
-                self.held
-                    .owe_all(|kind| ![Kind::POKE, Kind::EXITS, Kind::ANNOUNCE].contains(&kind));
-                self.engine = Some(Engine {
-                    pid,
-                    channel,
-                    ready: false,
-                    given: false,
-                    closed: false,
-                });
-                if self.stop_wanted {
-                    self.poke(POKE_STOP);
-                }
+    /// Starts the next engine, or the next keeper, if it is time.
+    fn start_engine(&mut self) {
+        if self.leaving.is_some() {
+            return;
+        }
+        if !self.stop_wanted {
+            self.succession.carry_out(&mut self.held, &mut self.care);
+        }
+        let exits = self.exits.file().as_raw_fd();
+        let environment = &self.environment;
+        if let Some(pid) = self.care.start(&mut self.held, exits, environment) {
+            self.note_engine(pid);
+            if self.stop_wanted {
+                self.care.poke(POKE_STOP);
             }
-            // No process to be had: tried again, ever more slowly.
-            Err(_) => self.slow_down(),
         }
     }
 
-    fn slow_down(&mut self) {
-        self.slowdown = (self.slowdown * 2).clamp(SLOWEST.0, SLOWEST.1);
-        self.next_start = Instant::now() + self.slowdown;
+    /// Before the engine is given anything: one that is not known must not do anything.
+    fn note_engine(&self, pid: Pid) {
+        if let Some(lock) = self.held.get(Tag::single(Kind::LOCK)) {
+            // The room is there; without the note, an engine that outlives this process and hangs
+            // keeps the next daemon from starting, which then says so.
+            let _ = Holder::me(Some(pid.as_raw())).write(borrow(lock));
+        }
     }
 
-    fn engine_ended(&mut self) {
+    /// Whether this child is the engine, or another of the keeper's own, whose exit is nobody else's
+    /// business.
+    fn is_own(&self, pid: i32) -> bool {
+        let engine = self.care.engine.as_ref();
+        let systemd = self.systemd.as_ref();
+        engine.is_some_and(|engine| engine.pid.as_raw() == pid)
+            || self.succession.is_of(pid)
+            || systemd.is_some_and(|systemd| systemd.asks_by(pid))
+    }
+
+    /// It is reaped.
+    fn own_ended(&mut self, pid: i32, status: i32) {
+        if self.job_ended(pid, status) {
+            return;
+        }
+        if self.succession.is_of(pid) {
+            return self
+                .succession
+                .rehearsed(&mut self.held, &mut self.care, status);
+        }
         // Also what comes after a message that could not be taken: nobody is left to be told of that.
         loop {
             self.refused = None;
@@ -383,13 +465,6 @@ impl Keeper {
                 break;
             }
         }
-        let Some(engine) = self.engine.take() else {
-            return;
-        };
-        if engine.ready {
-            self.next_start = Instant::now();
-        } else {
-            self.slow_down();
-        }
+        self.care.ended(&mut self.held, status);
     }
 }

@@ -16,13 +16,13 @@ use super::{Keeper, POKE_EXITS};
 pub fn all(keeper: &mut Keeper) {
     let mut any = false;
     while let Some(mut record) = look() {
-        let engine = keeper
-            .engine
-            .as_ref()
-            .is_some_and(|e| e.pid.as_raw() == record.pid);
-        if engine {
+        if keeper.is_own(record.pid) {
             reap(record.pid);
-            keeper.engine_ended();
+            keeper.own_ended(record.pid, record.status);
+            continue;
+        }
+        if keeper.job_ended(record.pid, record.status) {
+            reap(record.pid);
             continue;
         }
         // The pidfd that names this child may still be on its way: it was sent before the exit.
@@ -37,7 +37,7 @@ pub fn all(keeper: &mut Keeper) {
         any = true;
     }
     if any {
-        keeper.poke(POKE_EXITS);
+        keeper.care.poke(POKE_EXITS);
     }
 }
 

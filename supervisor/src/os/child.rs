@@ -34,6 +34,10 @@ pub(super) struct Plan<'a> {
     pub oom_score_adj: Option<&'a str>,
     pub nice: Option<i32>,
     pub no_new_privs: bool,
+    /// The folder of its cgroup.
+    pub cgroup: Option<c_int>,
+    /// It is not there yet and has to go by itself.
+    pub enters: bool,
     /// The signals that are not at their default, by bits; bit 0 is signal 1.
     pub handlers: u64,
 }
@@ -81,10 +85,15 @@ fn steps(plan: &Plan<'_>) -> Result<Infallible, Errno> {
     }
     if let Some(score) = plan.oom_score_adj {
         at(Stage::OomScore);
-        write_oom_score(score)?;
+        write(libc::AT_FDCWD, c"/proc/self/oom_score_adj", score)?;
     }
-    // After the OOM score: with a lowered limit the file could not be opened, since all descriptors of the
-    // cloner are still open here.
+    if let Some(cgroup) = plan.cgroup.filter(|_| plan.enters) {
+        at(Stage::Cgroup);
+        // Zero is whoever writes it.
+        write(cgroup, c"cgroup.procs", "0")?;
+    }
+    // After what is written to files: with a lowered limit they could not be opened, since all descriptors
+    // of the cloner are still open here.
     if let Some((soft, hard)) = plan.nofile {
         at(Stage::Limits);
         let limit = libc::rlimit64 {
@@ -162,23 +171,12 @@ fn default_handlers(handlers: u64) {
     }
 }
 
-fn write_oom_score(score: &str) -> Result<(), Errno> {
-    let path = c"/proc/self/oom_score_adj".as_ptr().expose_provenance();
+fn write(folder: c_int, path: &CStr, text: &str) -> Result<(), Errno> {
+    let path = path.as_ptr().expose_provenance();
     let flags = (libc::O_WRONLY | libc::O_CLOEXEC) as usize;
-    let file = call(
-        libc::SYS_openat,
-        [libc::AT_FDCWD as usize, path, flags, 0, 0],
-    )?;
-    call(
-        libc::SYS_write,
-        [
-            file as usize,
-            score.as_ptr().expose_provenance(),
-            score.len(),
-            0,
-            0,
-        ],
-    )?;
+    let file = call(libc::SYS_openat, [folder as usize, path, flags, 0, 0])?;
+    let at = text.as_ptr().expose_provenance();
+    call(libc::SYS_write, [file as usize, at, text.len(), 0, 0])?;
     // It would be closed before exec anyway.
     let _ = call(libc::SYS_close, [file as usize, 0, 0, 0, 0]);
     Ok(())

@@ -1,6 +1,6 @@
 //! The child itself: clone3, and where that is refused, clone.
 //!
-//! Owns: the flags, the child's stack, the signal mask around the call.
+//! Owns: the flags, the cgroup that the child is born in, the child's stack, the signal mask around the call.
 //! Promises: the kernel has written the pid into the cell before the child runs; the caller sleeps until
 //! the child has exec'd or is gone; no signal handler of this process ever runs in the child.
 //! Leaves to others: what the child does.
@@ -8,12 +8,14 @@
 
 use std::ffi::{c_int, c_void};
 use std::num::NonZeroUsize;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::sync::{Mutex, PoisonError};
 
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, mprotect};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
 
 use super::child::{self, Plan};
 use super::spawn::Way;
@@ -46,7 +48,7 @@ pub(super) fn clone(way: Way, plan: &mut Plan<'_>) -> nix::Result<Child> {
     match way {
         Way::Newest => match newest(plan, stack) {
             // Old kernels, container filters; where plain clone is refused as well, its errno counts.
-            Err(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL) => legacy(plan, stack),
+            Err(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL | Errno::E2BIG) => legacy(plan, stack),
             done => done,
         },
         #[cfg(test)]
@@ -54,9 +56,9 @@ pub(super) fn clone(way: Way, plan: &mut Plan<'_>) -> nix::Result<Child> {
     }
 }
 
-/// The frozen beginning of the kernel's `struct clone_args`.
-#[cfg(target_arch = "x86_64")]
+/// The frozen beginning of the kernel's `struct clone_args`, as far as 5.7 knows it.
 #[repr(C)]
+#[derive(Default)]
 struct CloneArgs {
     flags: u64,
     pidfd: u64,
@@ -66,6 +68,35 @@ struct CloneArgs {
     stack: u64,
     stack_size: u64,
     tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+const INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// Whether a process can be started in this cgroup: starts one, which ends at once.
+pub(super) fn try_into_cgroup(cgroup: BorrowedFd<'_>) -> nix::Result<()> {
+    let args = CloneArgs {
+        flags: INTO_CGROUP,
+        exit_signal: libc::SIGCHLD as u64,
+        cgroup: cgroup.as_raw_fd() as u64,
+        ..CloneArgs::default()
+    };
+    // SAFETY: as fork; the child makes one system call, and shares nothing with this process.
+    let pid = unsafe {
+        let pid = libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>());
+        if pid == 0 {
+            loop {
+                libc::syscall(libc::SYS_exit_group, 0);
+            }
+        }
+        pid
+    };
+    let pid = Pid::from_raw(Errno::result(pid)? as i32);
+    // Nobody else waits for it, and how it ended does not matter.
+    let _ = waitpid(pid, None);
+    Ok(())
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -74,15 +105,19 @@ fn newest(plan: &Plan<'_>, stack: &Stack) -> nix::Result<Child> {
 
     const CLEAR_SIGHAND: u64 = 0x1_0000_0000;
     let mut pidfd: c_int = -1;
+    let into = if plan.cgroup.is_some() {
+        INTO_CGROUP
+    } else {
+        0
+    };
     let args = CloneArgs {
-        flags: (FLAGS | libc::CLONE_PIDFD) as u64 | CLEAR_SIGHAND,
+        flags: (FLAGS | libc::CLONE_PIDFD) as u64 | CLEAR_SIGHAND | into,
         pidfd: (&raw mut pidfd).expose_provenance() as u64,
-        child_tid: 0,
         parent_tid: plan.cell.pid.as_ptr().expose_provenance() as u64,
-        exit_signal: 0,
+        cgroup: plan.cgroup.unwrap_or(0) as u64,
         stack: stack.bottom.as_ptr().expose_provenance() as u64,
         stack_size: Stack::SIZE as u64,
-        tls: 0,
+        ..CloneArgs::default()
     };
     let result: i64;
     // SAFETY: the kernel reads `args` and writes `pidfd` and the cell's pid, all alive. The child continues
@@ -128,6 +163,7 @@ fn newest(_: &Plan<'_>, _: &Stack) -> nix::Result<Child> {
 /// Here CLONE_PIDFD and CLONE_PARENT_SETTID would write to the same place, and the pid matters more.
 fn legacy(plan: &mut Plan<'_>, stack: &Stack) -> nix::Result<Child> {
     plan.handlers = u64::MAX;
+    plan.enters = plan.cgroup.is_some();
     let plan = &*plan;
     let argument = ptr::from_ref(plan).cast_mut().cast::<c_void>();
     let pid_at = plan.cell.pid.as_ptr();

@@ -70,8 +70,16 @@ pub fn inherit_on_exec(fd: RawFd) -> io::Result<()> {
     Ok(())
 }
 
+/// Undoes [`inherit_on_exec`].
+pub fn close_on_exec(fd: RawFd) {
+    // SAFETY: used for this one call only.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    // It fails only for one that is not open, and then there is nothing to inherit.
+    let _ = fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
+}
+
 /// Sets environment variables for the programs that this process executes.
-pub fn set_environment(values: &[(&str, String)]) {
+pub fn set_environment(values: &[(&str, impl AsRef<OsStr>)]) {
     for (name, value) in values {
         // SAFETY: called before this process has a second thread.
         unsafe { std::env::set_var(name, value) };

@@ -6,7 +6,6 @@
 #![expect(unsafe_code, reason = "system calls that libc has no names for")]
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-#[cfg(test)]
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -78,8 +77,8 @@ pub fn has_exited(pidfd: impl AsFd) -> bool {
     readable(pidfd.as_fd(), PollTimeout::ZERO)
 }
 
-/// For tests: waits until the process is dead; false: the time was over first.
-#[cfg(test)]
+/// Waits until the process is dead; false: the time was over first.
+#[must_use]
 pub fn wait_exited(pidfd: impl AsFd, patience: Duration) -> bool {
     let end = Instant::now() + patience;
     loop {

@@ -39,8 +39,8 @@ pub struct SpawnCell {
     pub reserved: AtomicU32,
 }
 
-/// The steps of a child on its way to exec, in their order. The numbers are frozen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The steps of a child on its way to exec. The numbers are frozen: a later step may come earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Stage {
     None = 0,
@@ -59,11 +59,13 @@ pub enum Stage {
     Descriptors = 13,
     Parent = 14,
     Exec = 15,
+    /// Comes after the OOM score, and only where the kernel has not put the child there at its birth.
+    Cgroup = 16,
 }
 
 impl Stage {
     /// All of them, by their numbers.
-    pub const ALL: [Stage; 16] = [
+    pub const ALL: [Stage; 17] = [
         Stage::None,
         Stage::Session,
         Stage::Signals,
@@ -80,6 +82,7 @@ impl Stage {
         Stage::Descriptors,
         Stage::Parent,
         Stage::Exec,
+        Stage::Cgroup,
     ];
 
     /// The stage with this number; `None` for a number of a later version.
@@ -108,6 +111,7 @@ impl Stage {
             Stage::Descriptors => "cannot connect stdin, stdout and stderr",
             Stage::Parent => "the keeper is gone",
             Stage::Exec => "cannot execute the program",
+            Stage::Cgroup => "cannot enter its cgroup",
         }
     }
 }
@@ -149,6 +153,8 @@ pub struct Launch {
     pub keeper: i32,
     /// Set `no_new_privs`: setuid programs give nothing to it.
     pub no_new_privs: bool,
+    /// The folder of the cgroup that it starts in; `None`: this process's own.
+    pub cgroup: Option<OwnedFd>,
 }
 
 /// What came of it.
@@ -255,6 +261,8 @@ fn prepare_and_clone(way: Way, launch: &Launch, cell: &SpawnCell) -> nix::Result
         oom_score_adj: oom_score_adj.as_deref(),
         nice: launch.nice,
         no_new_privs: launch.no_new_privs,
+        cgroup: launch.cgroup.as_ref().map(AsRawFd::as_raw_fd),
+        enters: false,
         handlers: u64::MAX,
     };
     clone::clone(way, &mut plan)

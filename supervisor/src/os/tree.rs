@@ -1,4 +1,4 @@
-//! The whole tree of a run, where there is no cgroup to tell it.
+//! The whole tree of a run, as `/proc` tells it.
 //!
 //! Owns: who belongs to a run, and the end of all of them. A process belongs when it is the main process
 //! or below it; when its session or process group is the main process's; when it was orphaned, came to the
@@ -7,7 +7,8 @@
 //! Promises: a signal goes through a pidfd, and only after the process behind it was recognised again;
 //! never to the keeper, to this process or to pid 1.
 //! Leaves to others: cgroups. What neither shares the session nor kept the token, and whose parents are all
-//! dead, is not found: that takes a cgroup.
+//! dead, is not found: that takes a cgroup. Where a run has one, both count: a process that was moved out of
+//! it (`su` does that, where each login has a scope of its own) is found here.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

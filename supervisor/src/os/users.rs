@@ -37,7 +37,7 @@ pub enum UserError {
     NoUser(String),
     /// The same for a group.
     #[error(
-        "there is no group \"{0}\" on this machine; create it (`groupadd --system {0}`) or name another one in `group`"
+        "there is no group \"{0}\" on this machine; create it (`groupadd --system {0}`) or name another one"
     )]
     NoGroup(String),
     /// What can be no name at all.
@@ -91,6 +91,14 @@ pub fn resolve(user: Option<&str>, group: Option<&str>) -> Result<Option<Identit
         }
     }
     identity(user, group).map(Some)
+}
+
+/// The number of a group.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn group(text: &str) -> Result<u32, UserError> {
+    find_group(text).map(|group| group.gid.as_raw())
 }
 
 /// A daemon without privileges may name its own group, which changes nothing.

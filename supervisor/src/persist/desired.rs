@@ -4,6 +4,8 @@
 //! One JSON document and a checksum line, written beside and renamed over; the one before is kept
 //! as `.1` and takes over where the newest cannot be read.
 
+mod asked;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -14,7 +16,10 @@ use serde::{Deserialize, Serialize};
 use supervisor_config::{App, DaemonSettings};
 use supervisor_core::{Boot, Name, ServiceId, Want};
 
-/// The version of the document that this program writes, and the newest it reads.
+pub use asked::{Asked, What};
+
+/// The version of the document that this program writes, and the only one it reads. It goes up when an
+/// older program could not read what this one writes; then this one reads the one before as well.
 const VERSION: u32 = 1;
 
 /// Everything that is wanted.
@@ -47,7 +52,7 @@ pub struct Entry {
 }
 
 /// One instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wish {
     /// The number it is shown under.
     pub id: u64,
@@ -63,6 +68,9 @@ pub struct Wish {
     /// It is to stop and then to be forgotten.
     #[serde(default)]
     pub remove: bool,
+    /// What an operator last asked of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Asked>,
 }
 
 impl Default for Desired {
@@ -87,12 +95,21 @@ impl Desired {
         self.apps.get_mut(&id.app)?.instances.get_mut(&id.instance)
     }
 
-    /// An operator wants this of an instance.
-    pub fn ask(&mut self, id: &ServiceId, want: Want) {
-        if let Some(wish) = self.wish_mut(id).filter(|wish| wish.want != want) {
+    /// An operator wants this of an instance. True: that is something else than before.
+    pub fn ask(&mut self, id: &ServiceId, want: Want, asked: &Asked) -> bool {
+        let Some(wish) = self.wish_mut(id) else {
+            return false;
+        };
+        let changes = wish.want != want;
+        if changes {
             wish.want = want;
             wish.asked += 1;
         }
+        // To start what is to run anyway is not what made it run.
+        if changes || asked.what == What::Restarted {
+            wish.last = Some(asked.clone());
+        }
+        changes
     }
 
     /// Every instance.
@@ -113,13 +130,21 @@ impl Desired {
 
     /// Puts an app in or replaces its definition, with as many instances as it asks for: those
     /// that stay keep number and wish, new ones are wanted, the rest is to be removed.
-    pub fn put(&mut self, app: App, origin: Option<PathBuf>) {
+    pub fn put(&mut self, app: App, origin: Option<PathBuf>, asked: &Asked) {
         let wanted = app.instances;
         let entry = self.apps.entry(app.name.clone()).or_insert_with(|| Entry {
             app: app.clone(),
             origin: None,
             instances: BTreeMap::new(),
         });
+        let only_scaled = {
+            let instances = wanted;
+            let old = App {
+                instances,
+                ..entry.app.clone()
+            };
+            old == app
+        };
         entry.app = app;
         entry.origin = origin;
         // More of what the operator has stopped is stopped, too.
@@ -128,14 +153,14 @@ impl Desired {
             && stay.all(|wish| wish.want == Want::Down);
         let want = if stopped { Want::Down } else { Want::Up };
         for (&number, wish) in &mut entry.instances {
+            if !only_scaled || wish.remove {
+                wish.last = Some(asked.clone());
+            }
             if number >= wanted {
                 wish.remove = true;
             } else if wish.remove {
-                *wish = Wish {
-                    want,
-                    remove: false,
-                    ..*wish
-                };
+                wish.want = want;
+                wish.remove = false;
             }
         }
         for number in 0..wanted {
@@ -148,6 +173,7 @@ impl Desired {
                     asked: 0,
                     done: None,
                     remove: false,
+                    last: Some(asked.clone()),
                 }
             });
         }
@@ -205,25 +231,39 @@ impl Desired {
         Ok(bytes)
     }
 
-    fn decode(bytes: &[u8]) -> Result<Desired, String> {
-        let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    fn decode(bytes: &[u8]) -> Result<Desired, Unusable> {
+        let text = std::str::from_utf8(bytes).map_err(|_| Unusable::Damaged("it is not UTF-8"))?;
         let (document, sum) = text
             .trim_end()
             .rsplit_once('\n')
-            .ok_or("its checksum line is missing")?;
+            .ok_or(Unusable::Damaged("its checksum line is missing"))?;
         let expected = format!("crc32 {:08x}", crc32fast::hash(document.as_bytes()));
         if sum != expected {
-            return Err("its checksum is wrong".to_owned());
+            return Err(Unusable::Damaged("its checksum is wrong"));
         }
-        let desired: Desired = serde_json::from_str(document).map_err(|e| e.to_string())?;
-        if desired.version > VERSION {
-            return Err(format!(
-                "it has version {}, and this program knows {VERSION}",
-                desired.version
-            ));
+        #[derive(Deserialize)]
+        struct OnlyVersion {
+            version: u32,
         }
-        Ok(desired)
+        // The version first: what else another one has, may mean anything.
+        let foreign = |error: serde_json::Error| Unusable::Foreign(error.to_string());
+        let OnlyVersion { version } = serde_json::from_str(document).map_err(foreign)?;
+        if version != VERSION {
+            return Err(Unusable::Foreign(format!(
+                "it has version {version}, and this program knows {VERSION}"
+            )));
+        }
+        serde_json::from_str(document).map_err(foreign)
     }
+}
+
+/// Why a file cannot be used.
+#[derive(Debug, PartialEq, Eq)]
+enum Unusable {
+    /// It is not what was written: the one before is the best there is.
+    Damaged(&'static str),
+    /// It is whole, and this program does not understand it. The one before would be a lie.
+    Foreign(String),
 }
 
 /// The two files.
@@ -260,8 +300,8 @@ impl Store {
     /// Reads the newest state that is whole. No file at all is an empty state.
     ///
     /// # Errors
-    /// There are files and none can be used: nothing is started and nothing overwritten until a
-    /// person has looked.
+    /// There are files and none can be used, or another version of this program wrote them: nothing is
+    /// started and nothing overwritten until a person has looked.
     pub fn load(&self) -> Result<Loaded, String> {
         let mut troubles = Vec::new();
         for path in [self.path(), self.previous()] {
@@ -269,9 +309,18 @@ impl Store {
                 Ok(bytes) => match Desired::decode(&bytes) {
                     Ok(desired) => {
                         let warning = (!troubles.is_empty()).then(|| troubles.join("; "));
+                        if warning.is_some() {
+                            self.set_aside();
+                        }
                         return Ok(Loaded { desired, warning });
                     }
-                    Err(why) => why,
+                    Err(Unusable::Damaged(why)) => why.to_owned(),
+                    Err(Unusable::Foreign(why)) => {
+                        return Err(format!(
+                            "{} was written by another version of this program ({why}); run that one",
+                            path.display()
+                        ));
+                    }
                 },
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => error.to_string(),
@@ -285,6 +334,13 @@ impl Store {
             });
         }
         Err(format!("{}; mend it or move it away", troubles.join("; ")))
+    }
+
+    /// Puts the newest away for a person to look at: the next save would put it in the place of the one
+    /// before, which is the only one that is whole.
+    fn set_aside(&self) {
+        // Where it cannot be moved, nothing can be saved either.
+        let _ = fs::rename(self.path(), self.folder.join("desired.json.damaged"));
     }
 
     /// Writes the state; when this returns, a power cut does not undo it.

@@ -24,8 +24,12 @@ use crate::os::mapping::Mapping;
 use crate::os::spawn::SpawnCell;
 
 const MAGIC: &[u8; 8] = b"SVSTATE1";
-/// A file of another layout is refused (a pure function of what the fields below mean).
-const LAYOUT: u32 = 2;
+/// A file of another layout is refused. It goes up with every change of what the fields below mean, or
+/// of the bytes of a record.
+pub const LAYOUT: u32 = 2;
+
+/// Says that everything is being stopped: a word that no single damaged bit makes.
+const STOPPING: u32 = u32::from_le_bytes(*b"STOP");
 
 const HEADER: usize = 4096;
 const SLOT: usize = 2048;
@@ -142,14 +146,16 @@ impl Slots {
         if magic != *MAGIC {
             return Err(SlotsError::Stale);
         }
-        let layout = slots.u32_at(LAYOUT_AT);
-        if layout != LAYOUT {
-            return Err(SlotsError::Layout(layout));
-        }
+        // The boot first, which every layout has in this place: whatever another one says of an
+        // earlier boot is of no use anyway.
         let mut boot = [0; 36];
         slots.map.read(BOOT_AT, &mut boot);
         if boot != boot_bytes(boot_id) {
             return Err(SlotsError::Stale);
+        }
+        let layout = slots.u32_at(LAYOUT_AT);
+        if layout != LAYOUT {
+            return Err(SlotsError::Layout(layout));
         }
         Ok(slots)
     }
@@ -190,13 +196,13 @@ impl Slots {
 
     /// Everything is being stopped.
     pub fn is_stopping(&self) -> bool {
-        self.u32_at(STOPPING_AT) == 1
+        self.u32_at(STOPPING_AT) == STOPPING
     }
 
     /// Notes whether everything is being stopped.
     pub fn set_stopping(&self, stopping: bool) {
-        self.map
-            .write(STOPPING_AT, &u32::from(stopping).to_le_bytes());
+        let word = if stopping { STOPPING } else { 0 };
+        self.map.write(STOPPING_AT, &word.to_le_bytes());
     }
 
     /// The file itself.

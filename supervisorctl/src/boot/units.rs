@@ -26,7 +26,7 @@ pub struct Unit {
 pub fn of(setup: &Setup) -> Result<[Unit; 2], CliError> {
     let apps = Unit {
         name: APPS,
-        text: apps(setup.scope),
+        text: apps(setup)?,
     };
     let daemon = Unit {
         name: DAEMON,
@@ -42,25 +42,37 @@ fn head(scope: Scope, name: &str) -> String {
     )
 }
 
-fn apps(scope: Scope) -> String {
-    let head = head(scope, APPS);
-    format!(
+fn apps(setup: &Setup) -> Result<String, CliError> {
+    let head = head(setup.scope, APPS);
+    let program = program(&setup.supervisor)?;
+    let score = score(setup.scope);
+    Ok(format!(
         "{head}\
 Description=The apps of the supervisor
 Documentation=man:supervisor(8)
-# Nothing is asked of it but its control group, which holds those of the apps. Stopping it would end
-# them behind the supervisor's back.
-RefuseManualStop=yes
+# Nothing is asked of it but its control group, which holds those of the apps.
 
 [Service]
-Type=oneshot
-ExecStart=/bin/true
+Type=notify
+NotifyAccess=main
+# systemd removes a control group in which nobody is: this process is there, and does nothing.
+ExecStart={program} stay
 RemainAfterExit=yes
+# Its end is nothing to the apps.
+KillMode=process
 Delegate=yes
 OOMPolicy=continue
 TasksMax=infinity
+{score}\
 "
-    )
+    ))
+}
+
+fn score(scope: Scope) -> &'static str {
+    match scope {
+        Scope::System => "OOMScoreAdjust=-1000\n",
+        Scope::User => "",
+    }
 }
 
 fn daemon(setup: &Setup) -> Result<String, CliError> {
@@ -69,9 +81,10 @@ fn daemon(setup: &Setup) -> Result<String, CliError> {
     let start = program(&setup.supervisor)?;
     let reload = program(&setup.supervisorctl)?;
     let environment = environment(setup)?;
-    let (score, wanted_by) = match setup.scope {
-        Scope::System => ("OOMScoreAdjust=-1000\n", "multi-user.target"),
-        Scope::User => ("", "default.target"),
+    let score = score(setup.scope);
+    let wanted_by = match setup.scope {
+        Scope::System => "multi-user.target",
+        Scope::User => "default.target",
     };
     Ok(format!(
         "{head}\
@@ -93,6 +106,8 @@ TimeoutStopSec=5min
 # It ends with 0 when it was stopped, and only then stays away.
 Restart=on-failure
 RestartSec=100ms
+# One that was started by hand runs already.
+RestartPreventExitStatus=10
 WatchdogSec=30
 FileDescriptorStoreMax=1100
 LimitNOFILE=1048576

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use supervisor_protocol::{Details, Service};
+use supervisor_protocol::{Asked, Details, Service};
 
 use super::color::{Colour, of_state, paint};
 use super::sanitize;
@@ -30,6 +30,9 @@ fn render_at(details: &Details, clock: &Clock, width: Option<usize>, style: Styl
     };
     page.head(service);
     page.lines(&now(service, clock));
+    if let Some(asked) = &details.asked {
+        page.lines(&[("asked".to_owned(), who(asked, clock))]);
+    }
     if let Some(exit) = &service.last_exit {
         page.title("last exit");
         page.line("  ", &exit.reason, None);
@@ -90,6 +93,15 @@ fn now(service: &Service, clock: &Clock) -> Lines {
         ("memory", service.memory_bytes.map(units::bytes)),
         ("restarts", Some(format!("{}{in_a_row}", service.restarts))),
     ])
+}
+
+/// `stopped by alice (uid 1000), 5m ago (12:20:00)`.
+fn who(asked: &Asked, clock: &Clock) -> String {
+    let user = match &asked.user {
+        Some(user) => format!("{user} (uid {})", asked.uid),
+        None => format!("uid {}", asked.uid),
+    };
+    format!("{} by {user}, {}", asked.what, clock.ago(&asked.at))
 }
 
 fn app(details: &Details) -> Lines {

@@ -1,6 +1,6 @@
 //! Messages for the tests of this folder.
 
-use supervisor_protocol::{Details, LastExit, LogPaths, Process, Service, State};
+use supervisor_protocol::{Asked, Details, LastExit, LogPaths, Process, Service, State};
 
 /// A service that runs.
 pub fn running(id: u64, name: &str, instance: u32) -> Service {
@@ -151,6 +151,12 @@ pub fn details() -> Details {
         after: vec!["postgres".into()],
         env: vec![("PORT".into(), Some("3001".into())), ("TOKEN".into(), None)],
         env_file: vec![".env?".into()],
+        asked: Some(Asked {
+            what: "restarted".into(),
+            uid: 1000,
+            user: Some("alice".into()),
+            at: "2026-11-22T13:20:00+01:00".into(),
+        }),
         policies: vec![("restart".into(), "always, 0 s to 30 s apart".into())],
         stderr_tail: vec!["Error: \u{202e}no".into(), "    at main".into()],
         processes: vec![Process {

@@ -117,7 +117,10 @@ pub fn nothing_to_do(context: &mut Context, how: How) -> Result<Exit, CliError> 
 
 /// The rows that the words mean. A word that is no app's name, but that PM2 would have understood,
 /// is told what to type instead.
-pub fn look(context: &Context, targets: &[String]) -> Result<(Session, Vec<Service>), CliError> {
+pub fn look(
+    context: &mut Context,
+    targets: &[String],
+) -> Result<(Session, Vec<Service>), CliError> {
     let files = |error| config_file_among(targets).unwrap_or(error);
     let mut session = open(context).map_err(files)?;
     match rows(&mut session, targets) {

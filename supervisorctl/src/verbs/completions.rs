@@ -9,8 +9,8 @@ use clap::{Args, CommandFactory as _, ValueEnum};
 use clap_complete::CompletionCandidate;
 use clap_complete::engine::{PathCompleter, ValueCompleter as _};
 use clap_complete::env::{Bash, CompleteEnv, EnvCompleter, Fish, Zsh};
+use supervisor_protocol::Service;
 use supervisor_protocol::client::Session;
-use supervisor_protocol::{Paths, Service};
 
 use super::{Context, rows};
 use crate::cli::Cli;
@@ -138,7 +138,7 @@ pub fn targets_and_files(typed: &OsStr) -> Vec<CompletionCandidate> {
 
 fn known() -> Vec<Service> {
     let ask = || {
-        let paths = Paths::from_env().ok()?;
+        let paths = super::other::paths(false).ok()?;
         let session = Session::open(&paths).ok()?;
         rows(&mut session.patience(PATIENCE), &[]).ok()
     };

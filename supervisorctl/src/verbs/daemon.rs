@@ -1,4 +1,6 @@
-//! `daemon start`, `status`, `stop`, `reload` and `reload-logs`.
+//! `daemon start`, `status`, `stop`, `reload` and `reload-logs`; `upgrade` has a file of its own.
+
+mod upgrade;
 
 use std::fs;
 use std::thread;
@@ -53,6 +55,7 @@ enum Verb {
     /// when it returns, nothing more goes into the old ones.
     #[command(after_help = "Example: supervisorctl daemon reload-logs")]
     ReloadLogs,
+    Upgrade(upgrade::Upgrade),
 }
 
 impl Daemon {
@@ -64,6 +67,7 @@ impl Daemon {
             Verb::Stop => stop(context),
             Verb::Reload { how } => up::make_so(context, None, how, false),
             Verb::ReloadLogs => reload_logs(context),
+            Verb::Upgrade(upgrade) => upgrade.run(context),
         }
     }
 }
@@ -132,8 +136,10 @@ fn page(status: &DaemonStatus, width: Option<usize>) -> String {
         ("services", status.services.to_string()),
         ("log", status.log.display().to_string()),
     ];
+    let upgrade = status.upgrade.as_ref().map(upgrade::describe);
+    let upgrade = upgrade.map(|text| ("upgrade", text));
     let limits = status.limits.iter().map(|limit| ("limit", limit.clone()));
-    let lines = lines.into_iter().chain(limits);
+    let lines = lines.into_iter().chain(upgrade).chain(limits);
     lines
         .map(|(title, text)| format!("{title:8}  {}\n", hang(10, &sanitize::cell(&text), width)))
         .collect()
@@ -221,6 +227,11 @@ mod tests {
             engine_restarts: 3,
             services: 2,
             log: "/var/log/supervisor/supervisor.log".into(),
+            upgrade: Some(supervisor_protocol::Upgrade {
+                number: 7,
+                state: supervisor_protocol::UpgradeState::Failed,
+                reason: Some("the new engine was not ready within 5 s".into()),
+            }),
             limits: vec!["no cgroup v2 here: a tree is told by its process group".into()],
         };
         insta::assert_snapshot!(page(&status, None));

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use supervisor_protocol::Paths;
 use supervisor_protocol::client::{ConnectError, Session};
 
 use super::Context;
@@ -21,6 +22,12 @@ pub fn ensure(context: &Context) -> Result<Session, CliError> {
         Ok(session) => return Ok(session),
         Err(ConnectError::NoDaemon { .. }) => {}
         Err(error) => return Err(error.into()),
+    }
+    let own = Paths::from_env().is_ok_and(|own| own == context.paths);
+    if !own {
+        let message = "the system's daemon does not run, and only root can start it";
+        let hint = "sudo systemctl start supervisor, or where there is no systemd: sudo supervisor --daemonize";
+        return Err(CliError::new(Exit::NoDaemon, message).hint(hint));
     }
     let started = match systemctl::in_charge(&context.paths)? {
         Some(systemctl) => systemctl.run(&["start", DAEMON]).map(|_| ()),

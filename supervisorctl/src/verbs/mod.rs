@@ -115,7 +115,7 @@ pub fn read_quickly(words: &[OsString]) -> Option<Verb> {
 /// Carries out one verb.
 pub fn run(cli: Cli) -> Result<Exit, CliError> {
     let mut context = Context {
-        paths: Paths::from_env()?,
+        paths: other::paths(cli.system)?,
         out: Out::new(),
         silent: cli.silent,
     };
@@ -150,17 +150,25 @@ pub fn run(cli: Cli) -> Result<Exit, CliError> {
     }
 }
 
-/// A connection to a daemon that runs. Where none does, the error also names the other one.
-fn open(context: &Context) -> Result<Session, CliError> {
-    Session::open(&context.paths).map_err(|error| {
-        let error = CliError::from(error);
-        match (error.exit, other::sentence()) {
-            (Exit::NoDaemon, Some(other)) => {
-                let message = format!("{}; {other}", error.message);
-                CliError { message, ..error }
-            }
-            (_, _) => error,
+/// A connection to a daemon that runs; to the system's where this user has none. Where none does, the
+/// error also names the other one.
+fn open(context: &mut Context) -> Result<Session, CliError> {
+    let error = match Session::open(&context.paths) {
+        Ok(session) => return Ok(session),
+        Err(error) => CliError::from(error),
+    };
+    if error.exit != Exit::NoDaemon {
+        return Err(error);
+    }
+    if let Some(session) = other::instead(context) {
+        return Ok(session);
+    }
+    Err(match other::sentence() {
+        Some(other) => {
+            let message = format!("{}; {other}", error.message);
+            CliError { message, ..error }
         }
+        None => error,
     })
 }
 

@@ -69,6 +69,10 @@ impl Unstartup {
             say(context, GOES_ON)?;
             return Ok(Exit::Done);
         }
+        if systemctl::runs() && folder.join(APPS).exists() {
+            // Only the process that keeps its cgroup there, and runs the program that may go next.
+            systemctl.run(&["stop", APPS])?;
+        }
         for name in [DAEMON, APPS] {
             remove(context, &folder.join(name))?;
         }

@@ -37,7 +37,7 @@ fn another_version_says_which_is_older() {
     let (code, _, err) = fake.run(&["status"]);
     assert_eq!(code, 1);
     assert!(
-        err.contains("the daemon is older") && err.contains("restart the daemon"),
+        err.contains("the daemon is older") && err.contains("`supervisorctl daemon upgrade`"),
         "{err}"
     );
 }

@@ -55,6 +55,7 @@ fn daemon_status() -> DaemonStatus {
         engine_restarts: 0,
         services: 1,
         log: "/log".into(),
+        upgrade: None,
         limits: Vec::new(),
     }
 }
@@ -70,6 +71,41 @@ fn daemon_status_for_people_and_scripts() {
     let json: DaemonStatus =
         serde_json::from_str(&fake.run(&["daemon", "status", "--json"]).1).unwrap();
     assert_eq!(json, daemon_status());
+}
+
+/// The engine that was asked is killed; the next one answers.
+#[test]
+fn an_upgrade_is_answered_by_the_next_engine() {
+    let fake = Fake::new(|n, request| match request {
+        Request::Upgrade { .. } if n == 1 => vec![Step::Break],
+        Request::Upgrade { .. } => answer([]),
+        _ => {
+            let mut about = daemon_status();
+            about.engine_pid = if n == 0 { 2 } else { 3 };
+            answer([Reply::Daemon(about)])
+        }
+    });
+    let (code, out, err) = fake.run(&["daemon", "upgrade"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let start = "upgraded: version 0.1.0 → 0.1.0, engine pid 2 → 3; ";
+    assert!(out.starts_with(start), "{out}");
+    let asked = fake.asked();
+    assert_eq!((asked.len(), &asked[1]), (4, &asked[2]), "the same again");
+}
+
+#[test]
+fn a_failed_upgrade_says_why_and_one_of_a_stranger_is_tried() {
+    let fake = Fake::new(|_, request| match request {
+        Request::Upgrade { .. } => refuse(FailureKind::Failed, "it hung; the one before goes on"),
+        _ => refuse(FailureKind::Version, "another version"),
+    });
+    let (code, out, err) = fake.run(&["daemon", "upgrade", "--keeper"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert_eq!(err, "error: it hung; the one before goes on\n");
+    assert!(matches!(
+        fake.asked()[1],
+        Request::Upgrade { keeper: true, number } if number != 0
+    ));
 }
 
 #[test]
@@ -145,6 +181,7 @@ fn details(name: &str) -> Details {
             .map(|(key, value)| (key.into(), Some(value.into())))
             .into(),
         env_file: Vec::new(),
+        asked: None,
         policies: Vec::new(),
         stderr_tail: Vec::new(),
         processes: Vec::new(),

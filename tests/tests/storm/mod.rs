@@ -1,15 +1,15 @@
-//! Twenty apps that write 2,000 numbered lines a second each.
+//! Apps that write 2,000 numbered lines a second each.
 
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use supervisor_tests::{Home, lines, testapp, wait_until};
 
-const APPS: usize = 20;
 const RATE: u64 = 2000;
 
 /// The apps, writing.
 pub struct Writers {
+    apps: usize,
     started: Instant,
 }
 
@@ -17,19 +17,20 @@ fn name(number: usize) -> String {
     format!("writer{number}")
 }
 
-/// Starts them.
-pub fn start(home: &Home) -> Writers {
+/// Starts so many, and whatever else `rest` defines.
+pub fn start(home: &Home, apps: usize, rest: &str) -> Writers {
     let folder = home.work();
     let words = [
         "lines",
         &RATE.to_string(),
         folder.to_str().expect("plain names"),
     ];
-    let text: String = (0..APPS)
+    let text: String = (0..apps)
         .map(|number| testapp(&name(number), &words, ""))
         .collect();
-    home.up(&text).ok();
+    home.up(&(text + rest)).ok();
     Writers {
+        apps,
         started: Instant::now(),
     }
 }
@@ -37,10 +38,15 @@ pub fn start(home: &Home) -> Writers {
 /// Their pids and how often they were restarted.
 pub fn pids(home: &Home) -> Vec<[Value; 3]> {
     let rows = home.status();
-    assert_eq!(rows.len(), APPS);
     rows.iter()
+        .filter(is_writer)
         .map(|row| ["name", "pid", "restarts"].map(|key| row[key].clone()))
         .collect()
+}
+
+fn is_writer(row: &&Value) -> bool {
+    let name = row["name"].as_str();
+    name.is_some_and(|name| name.starts_with("writer"))
 }
 
 impl Writers {
@@ -49,7 +55,7 @@ impl Writers {
         let wrote_for = self.started.elapsed();
         home.ctl(&["stop", "all"]).ok();
         let mut sum = 0;
-        for number in 0..APPS {
+        for number in 0..self.apps {
             let name = name(number);
             let file = home.file(&format!("{name}.0.count"));
             let written = wait_until("the app's own count", Duration::from_secs(5), || {
@@ -67,7 +73,7 @@ impl Writers {
             );
             sum += written;
         }
-        for row in home.status() {
+        for row in home.status().iter().filter(is_writer) {
             assert_eq!(row["logs"]["dropped_lines"], 0, "{row}");
             assert_eq!(row["logs"]["dropped_bytes"], 0, "{row}");
             assert_eq!(row["restarts"], 0, "{row}");

@@ -167,7 +167,7 @@ APP: AppRole {
     /// How long the answer may take.
     "health.timeout": form::SOME_TIME => not_yet();
     /// So many bad answers in a row, and it is restarted.
-    "health.failures": form::integer::<1, 1_000_000>() => not_yet();
+    "health.failures": form::integer::<u32, 1, 1_000_000>() => not_yet();
 
     /// A log file of this size is rotated at its next line end, at the latest 1 MiB later; earlier
     /// where less than two of this size fit into max_total.
@@ -194,20 +194,24 @@ APP: AppRole {
 
     /// With more memory than this it is restarted.
     "limits.memory": form::SOME_SIZE => not_yet();
-    /// It never gets more memory than this: the kernel kills it first.
-    "limits.memory_hard": form::SOME_SIZE => not_yet();
-    /// How many CPUs it may keep busy: 0.5, or "50%".
-    "limits.cpu": form::CPU => not_yet();
-    /// How many processes and threads it may have.
-    "limits.pids": form::integer::<1, 4_194_304>() => not_yet();
-    /// How many files it may have open.
-    "limits.nofile": form::integer::<1, 1_073_741_816>() => not_yet();
-    /// Its share of the CPU where that is short: -20 gets the most, 19 the least.
-    "limits.nice": form::integer::<-20, 19>() => not_yet();
-    /// Whom the kernel kills first when memory is short: -1000 last, 1000 first.
-    "limits.oom_score_adj": form::integer::<-1000, 1000>() => not_yet();
-    /// Which permissions its new files lack, in octal.
-    "limits.umask": form::UMASK => not_yet();
+    /// It never gets more memory than this, and no swap: the kernel kills it first. Needs cgroups.
+    "limits.memory_hard": form::MEMORY => carried(Process, ceilings.memory);
+    /// How many CPUs it may keep busy: 0.5, or "50%". Needs cgroups.
+    "limits.cpu": form::CPU => carried(Process, ceilings.cpu);
+    /// How many processes and threads it may have. Needs cgroups.
+    "limits.pids": form::TASKS => carried(Process, ceilings.pids);
+    /// How many files it may have open. Default: as the daemon was started with.
+    "limits.nofile": form::integer::<u32, 1, 1_073_741_816>() => carried(Process, limits.nofile);
+    /// Its share of the CPU where that is short: -20 gets the most, 19 the least; less than the
+    /// daemon's own only for a daemon of root. Default: the daemon's own.
+    "limits.nice": form::integer::<i32, -20, 19>() => carried(Process, limits.nice);
+    /// Whom the kernel kills first when memory is short: -1000 last, 1000 first; less than what the
+    /// daemon was started with only for a daemon of root. Default: what that was started with.
+    "limits.oom_score_adj": form::integer::<i32, -1000, 1000>() => carried(Process, limits.oom_score_adj);
+    /// Which permissions its new files lack, in octal. Default: "022".
+    "limits.umask": form::UMASK => carried(Process, limits.umask);
+    /// Whether setuid programs and sudo give it nothing: neither it nor what it starts gets more rights.
+    "limits.no_new_privs": form::YES => carried(Process, limits.no_new_privs);
 
     /// Files and folders, relative to directory.
     "watch.paths": form::PATHS => not_yet(Some("[]"), |paths| !paths.is_empty());

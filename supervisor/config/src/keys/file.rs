@@ -43,10 +43,11 @@ rows! { FILE: FileRole {
     "app": form::APPS => apps();
     /// What every app of this file starts from: the keys of an app, but no command.
     "defaults": form::DEFAULTS => defaults();
-    /// The group whose members may use the daemon as its owner may.
-    "daemon.group": form::ACCOUNT => not_yet();
-    /// Users who may look, and do nothing.
-    "daemon.viewers": form::ACCOUNTS => not_yet(Some("[]"), |viewers| !viewers.is_empty());
+    /// The group whose members may use the daemon as its owner may; what it starts runs as its owner,
+    /// so they are trusted as the owner is.
+    "daemon.group": form::ACCOUNT => daemon(group);
+    /// The group whose members may look, and do nothing.
+    "daemon.viewers": form::ACCOUNT => daemon(viewers);
     /// How much the daemon writes to its own log.
     "daemon.log_level": form::words::<LogLevel>() => daemon(log_level);
     /// For the logs of all apps together; the oldest rotated files go first. Default: a tenth of the

@@ -208,6 +208,7 @@ fn answers_at_once(request: &Request) -> bool {
         | Request::Add { .. }
         | Request::Scale { .. }
         | Request::Act { .. }
+        | Request::Upgrade { .. }
         | Request::DaemonStop => false,
     }
 }

@@ -5,6 +5,7 @@
     reason = "fork, shared memory, and a filter of system calls"
 )]
 
+mod cgroups;
 mod crash;
 mod failures;
 mod pidfds;
@@ -182,6 +183,7 @@ fn launch(argv: &[&str]) -> Launch {
         nice: None,
         keeper: nix::unistd::getppid().as_raw(),
         no_new_privs: false,
+        cgroup: None,
     }
 }
 

@@ -47,6 +47,8 @@ fn another_boot_or_layout_is_refused() {
     assert!(matches!(reopen(&slots, "another"), Err(SlotsError::Stale)));
     slots.map.write(LAYOUT_AT, &1u32.to_le_bytes());
     assert!(matches!(reopen(&slots, BOOT), Err(SlotsError::Layout(1))));
+    // Nobody needs what an earlier boot has left, whoever wrote it.
+    assert!(matches!(reopen(&slots, "another"), Err(SlotsError::Stale)));
 }
 
 #[test]

@@ -87,12 +87,8 @@ fn words_that_mean_ours_keep_what_follows() {
         "$ supervisorctl -s sendSignal USR2 api\n→ supervisorctl -s signal USR2 api\n"
     );
     assert_eq!(
-        told(&["daemon", "upgrade"])
-            .lines()
-            .nth(1)
-            .unwrap_or_default(),
-        "error: `upgrade` comes with a later version; until then: `supervisorctl daemon stop`, then \
-         `supervisorctl up`, which brings back what ran"
+        told(&["upgrade", "--keeper"]),
+        "$ supervisorctl upgrade --keeper\n→ supervisorctl daemon upgrade --keeper\n"
     );
 }
 

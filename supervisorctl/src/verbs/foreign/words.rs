@@ -125,19 +125,13 @@ pub const WORDS: &[(&[&str], Answer)] = &[
             "`supervisorctl daemon status` tells about the daemon, `supervisorctl status --json` about the apps",
         ),
     ),
-    (
-        &["updatePM2", "deepUpdate"],
-        Say(
-            "after another version was installed: `supervisorctl daemon stop`, then `supervisorctl up`, which \
-             brings back what ran",
-        ),
-    ),
+    (&["updatePM2", "deepUpdate"], Is(&["daemon", "upgrade"])),
     // supervisord.
     (
         &["update"],
         Say(
             "`supervisorctl daemon reload` reads the configured files again and makes their apps so; for \
-             another version of the program: `supervisorctl daemon stop`, then `supervisorctl up`",
+             another version of the program: `supervisorctl daemon upgrade`",
         ),
     ),
     (&["reread"], Is(&["daemon", "reload", "--dry-run"])),
@@ -172,6 +166,7 @@ pub const WORDS: &[(&[&str], Answer)] = &[
     (&["cat"], Is(&["show"])),
     (&["list-units"], Is(&["status"])),
     (&["daemon-reload"], Is(&["daemon", "reload"])),
+    (&["upgrade"], Is(&["daemon", "upgrade"])),
     (&["reload-or-restart"], Is(&["reload"])),
     (
         &["enable", "disable", "is-enabled"],
@@ -202,9 +197,5 @@ pub const WORDS: &[(&[&str], Answer)] = &[
             "write each app of the ecosystem file as an [app.NAME] table with command, directory and env \
                into supervisor.toml, then `supervisorctl up`",
         ),
-    ),
-    (
-        &["upgrade"],
-        Later("`supervisorctl daemon stop`, then `supervisorctl up`, which brings back what ran"),
     ),
 ];

@@ -136,8 +136,9 @@ impl Logs {
             only: self.only(),
             follow: !(self.no_follow || self.path || self.until.is_some()),
         };
+        let session = open(context);
         let lacking = |error| files::without_daemon(error, &context.paths, &self.of.targets);
-        let mut session = open(context).map_err(lacking)?;
+        let mut session = session.map_err(lacking)?;
         if self.path {
             let mut answer = wanted.ask(&mut session, 0).map_err(lacking)?;
             answer.retain(ask::Known::is_live);

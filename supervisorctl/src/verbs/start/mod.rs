@@ -20,7 +20,7 @@ use supervisor_protocol::{Act, Request};
 
 use super::act::How;
 use super::report::{Named, Telling, carry_out};
-use super::{Context, act, completions, launch, rows};
+use super::{Context, act, completions, launch, other, rows};
 use crate::cli::{Told, Waits};
 use crate::errors::{CliError, Exit};
 use crate::output;
@@ -63,10 +63,13 @@ impl Start {
     pub fn run(&self, context: &mut Context) -> Result<Exit, CliError> {
         let mut session = match Session::open(&context.paths) {
             Ok(session) => session,
-            Err(ConnectError::NoDaemon { .. }) => {
-                self.worth_a_daemon()?;
-                launch::ensure(context)?
-            }
+            Err(ConnectError::NoDaemon { .. }) => match self.means_the_systems(context) {
+                Some(session) => session,
+                None => {
+                    self.worth_a_daemon()?;
+                    launch::ensure(context)?
+                }
+            },
             Err(error) => return Err(error.into()),
         };
         let mut unknown = None;
@@ -94,6 +97,21 @@ impl Start {
             .define(word)
             .map_err(|error| self.or_an_app(error, word, &mut session))?;
         self.add(context, &mut session, definition)
+    }
+
+    /// Where this user has no daemon and the system's knows these apps. What is new is not started
+    /// there by mistake, with the rights that one has.
+    fn means_the_systems(&self, context: &mut Context) -> Option<Session> {
+        if self.is_new() {
+            return None;
+        }
+        let own = context.paths.clone();
+        let mut session = other::instead(context)?;
+        if rows(&mut session, &self.words).is_ok() {
+            return Some(session);
+        }
+        context.paths = own;
+        None
     }
 
     fn how(&self) -> How {

@@ -28,6 +28,8 @@
 //! testapp respawner STAMPS             keeps one `testapp sleep` running with posix_spawn and
 //!                                      waitpid and nothing else: what respawning costs at least
 //! testapp respawner STAMPS N WORD…     the same with N of `testapp WORD…`
+//! testapp engine                       what the daemon's program is called as: does what stands in a
+//! testapp keeper …                     file `fault` beside the program: `exit CODE`, `segv`, `hang`
 //! ```
 //! With `STAMPS=FILE` in its environment each notes its start there, monotonic nanoseconds and
 //! pid, as soon as it is set up.
@@ -101,6 +103,12 @@ fn run(words: &[&str]) -> c_int {
             nap(ms);
             return number(code);
         }
+        ["lost", count, file, words @ ..] => {
+            work::lost(number(count), file.as_ref());
+            return run(words);
+        }
+        // One of those: what is ignored stays so.
+        ["deaf", file] => work::append(file.as_ref(), &format!("{}\n", process::id())),
         ["report", file, ms] => {
             report::append_to(file.as_ref());
             work::stamp();
@@ -120,6 +128,14 @@ fn run(words: &[&str]) -> c_int {
         ["respawner", stamps] => sys::respawn_for_ever(stamps, 1, &["sleep"]),
         ["respawner", stamps, count, words @ ..] => {
             sys::respawn_for_ever(stamps, number(count), words);
+        }
+        ["engine"] | ["keeper", ..] => {
+            let fault = work::fault();
+            match fault.split_whitespace().collect::<Vec<_>>()[..] {
+                ["exit", code] => return number(code),
+                ["segv"] => sys::raise(Signal::SIGSEGV),
+                _ => sleep(),
+            }
         }
         other => {
             eprintln!("testapp: what is {other:?}?");

@@ -33,6 +33,8 @@ pub fn append_to(file: &Path) {
         "umask": of("Umask")[0],
         "blocked": of("SigBlk")[0],
         "ignored": of("SigIgn")[0],
+        "no_new_privs": of("NoNewPrivs")[0],
+        "nice": nice(),
         "nofile": getrlimit(Resource::RLIMIT_NOFILE).expect("a limit"),
         "oom_score_adj": fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_default().trim(),
         "session": nix::unistd::getsid(None).expect("own session").as_raw(),
@@ -42,6 +44,13 @@ pub fn append_to(file: &Path) {
         "environment": environment,
     });
     work::append(file, &format!("{report}\n"));
+}
+
+/// Field 19 of proc(5); what is before the name's end can hold spaces.
+fn nice() -> Option<i32> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(19 - 3)?.parse().ok()
 }
 
 /// The open descriptors with what they lead to, without the one that reads the folder.

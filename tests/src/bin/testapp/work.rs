@@ -5,7 +5,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,6 +22,12 @@ pub fn stamp() {
         let ns = now.tv_sec() * 1_000_000_000 + now.tv_nsec();
         append(file.as_ref(), &format!("{ns} {}\n", std::process::id()));
     }
+}
+
+/// What the file `fault` beside this program says.
+pub fn fault() -> String {
+    let me = env::current_exe().expect("a program knows its own path");
+    fs::read_to_string(me.with_file_name("fault")).expect("it is there")
 }
 
 /// One write, so that lines of several processes do not mix.
@@ -154,6 +162,23 @@ pub fn tree(count: usize, file: &Path) {
     let before = pids_in(file);
     for _ in 0..count {
         sys::fork_away(|| append(file, &format!("{}\n", std::process::id())));
+    }
+    while pids_in(file) < before + count {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Starts processes that nothing but a cgroup finds again: as those of [`tree`], but with nothing in
+/// their environment. Returns when all of them have noted their pids.
+pub fn lost(count: usize, file: &Path) {
+    let before = pids_in(file);
+    let program = env::current_exe().expect("/proc/self/exe");
+    for _ in 0..count {
+        sys::fork_away(|| {
+            let mut deaf = Command::new(&program);
+            let error = deaf.arg("deaf").arg(file).env_clear().exec();
+            panic!("{error}");
+        });
     }
     while pids_in(file) < before + count {
         thread::sleep(Duration::from_millis(1));
