@@ -63,6 +63,8 @@ need_for_tests() {
     has_program losetup || missing+=(mount)
     has_program systemd-analyze || missing+=(systemd)
     has_program man || missing+=(man-db)
+    has_program zsh || missing+=(zsh)
+    has_program fish || missing+=(fish)
     has_program rg || missing+=(ripgrep)
     has_program systemd-nspawn || missing+=(systemd-container)
     has_program debootstrap || missing+=(debootstrap)

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
@@ -41,10 +42,19 @@ pub fn all() -> Vec<i32> {
         .collect()
 }
 
-/// The environment it was started with, one `NAME=value` each.
+/// The environment it was started with, one `NAME=value` each. A process that executes a program shows
+/// none for a moment, and one that the kernel runs never has one.
 #[must_use]
 pub fn environment(pid: i32) -> Vec<String> {
-    words(pid, "environ")
+    const MOMENT: Duration = Duration::from_millis(100);
+    let started = Instant::now();
+    loop {
+        let found = words(pid, "environ");
+        if !found.is_empty() || started.elapsed() > MOMENT || program(pid).is_none() {
+            return found;
+        }
+        std::thread::yield_now();
+    }
 }
 
 /// A variable of that environment.

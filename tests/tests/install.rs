@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use supervisor_tests::{Home, Output, proc, programs};
 
@@ -176,18 +175,11 @@ fn shells_load_the_completions() {
                print ${_comps[supervisorctl]}";
     let fish =
         "source fish/vendor_completions.d/supervisorctl.fish; complete -C 'supervisorctl sta'";
-    let mut shells = 0;
     for (shell, script, expected) in [
         ("bash", bash, "supervisorctl"),
         ("zsh", zsh, "_supervisorctl"),
         ("fish", fish, "startup"),
     ] {
-        // Of these only bash is everywhere.
-        if Command::new(shell).arg("--version").output().is_err() {
-            println!("skipped: there is no {shell} here");
-            continue;
-        }
-        shells += 1;
         let mut command = home.command(Path::new(shell));
         let bin = home.text_of("image/usr/local/bin");
         command
@@ -195,7 +187,6 @@ fn shells_load_the_completions() {
             .env("PATH", format!("{bin}:/usr/bin:/bin"));
         Output::of(command.args(["-c", script])).ok().says(expected);
     }
-    assert!(shells > 0);
 }
 
 #[test]
