@@ -2,12 +2,13 @@
 //! for, into the background. Everything that can be wrong with the surroundings is found here, while
 //! there is a person to tell.
 
+mod lock;
+
 use std::fmt::Display;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -17,7 +18,6 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Uid;
 use supervisor_protocol::Paths;
 
-use crate::keeper::holder::Holder;
 use crate::keeper::link::{Kind, Tag};
 use crate::keeper::{inherit, systemd};
 use crate::os::daemon::{self, Detached};
@@ -38,11 +38,8 @@ pub const UNDER_SYSTEMD: &str = "SUPERVISOR_UNDER_SYSTEMD";
 /// The keeper's oom_score_adj: never killed for memory.
 pub const KEEPER_OOM: &str = "-1000";
 
-/// The exit code where a daemon runs already: to try again would not help, and the unit says so.
-const ALREADY_RUNNING: u8 = 10;
-
-/// A daemon that is just leaving gets so long to let go of its lock.
-const LOCK_PATIENCE: Duration = Duration::from_secs(3);
+/// Under systemd, which tries again ten times a second, one that cannot begin waits so long first.
+const BEFORE_AGAIN: Duration = Duration::from_secs(2);
 /// `--daemonize` waits so long for "ready".
 const READY_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -75,6 +72,9 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(refusal) => {
             eprintln!("supervisor: {}", refusal.message);
+            if systemd::is_above() {
+                std::thread::sleep(BEFORE_AGAIN);
+            }
             refusal.code
         }
     }
@@ -104,7 +104,7 @@ fn prepare_and_go(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     let under_systemd = systemd::is_above();
     make_folders(&paths)?;
     let passed = systemd::take_passed().map_err(failed("cannot take what systemd has kept"))?;
-    let mut locks = lock(&paths, under_systemd);
+    let mut locks = lock::take(&paths, under_systemd);
     if let (Err(refusal), false) = (&mut locks, passed.is_empty()) {
         // Whoever systemd has kept descriptors for is what it takes for another one: to be tried again.
         refusal.code = ExitCode::FAILURE;
@@ -148,7 +148,7 @@ fn prepare_and_go(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         }
         Detached::Child => {
             drop(ready);
-            note_holder(&locks);
+            lock::note_holder(&locks);
             // It shall not keep a file system busy that somebody wants to unmount; the root is there.
             let _ = std::env::set_current_dir("/");
             table.push((announce.as_raw_fd(), Tag::single(Kind::ANNOUNCE)));
@@ -163,14 +163,22 @@ fn failed<E: Display>(what: &str) -> impl FnOnce(E) -> String {
 }
 
 fn make_folders(paths: &Paths) -> Result<(), String> {
-    make_folder(&paths.run, 0o700)?;
-    make_folder(&paths.state, 0o700)?;
-    make_folder(&paths.logs, 0o750)
+    // A daemon that runs may have let groups in to its sockets, and this one may be about to find out
+    // that it runs. Where none does, the engine closes what is open and names nobody.
+    let has_socket = |path: &Path| {
+        let mut folders = paths.sockets.iter().map(|socket| socket.parent());
+        folders.any(|folder| folder == Some(path))
+    };
+    for path in [&paths.run, &paths.state] {
+        let most = if has_socket(path) { 0o711 } else { 0o700 };
+        make_folder(path, 0o700, most)?;
+    }
+    make_folder(&paths.logs, 0o750, 0o750)
 }
 
-/// Makes a folder with exactly this mode; one that is there already must be ours, and gives
-/// others no more than that.
-fn make_folder(path: &Path, mode: u32) -> Result<(), String> {
+/// Makes a folder with exactly this mode; one that is there already must be ours, and is given that
+/// mode where it gives others more than `most`.
+fn make_folder(path: &Path, mode: u32, most: u32) -> Result<(), String> {
     let wrong = |why: &str| format!("the folder {} {why}", path.display());
     if let Some(parent) = path.parent() {
         DirBuilder::new()
@@ -198,99 +206,11 @@ fn make_folder(path: &Path, mode: u32) -> Result<(), String> {
         )));
     }
     let now = found.mode() & 0o7777;
-    if now & !mode != 0 || now & 0o700 != 0o700 {
+    if now & !most != 0 || now & 0o700 != 0o700 {
         fs::set_permissions(path, Permissions::from_mode(mode))
             .map_err(|error| wrong(&format!("cannot be given mode {mode:o}: {error}")))?;
     }
     Ok(())
-}
-
-/// One daemon for each state folder, and one for each log folder: two pumps on one file would
-/// overwrite each other.
-fn lock(paths: &Paths, under_systemd: bool) -> Result<[File; 2], Refusal> {
-    let started = Instant::now();
-    if under_systemd && let Some(holder) = Holder::read(&paths.state.join("lock")) {
-        holder.end_orphan()?;
-    }
-    loop {
-        match try_lock(paths)? {
-            Some(locks) => return Ok(locks),
-            None => {
-                let holder = holder(paths);
-                // Under systemd this process may hold the socket itself, and then it says nothing.
-                let patient = under_systemd && started.elapsed() <= LOCK_PATIENCE;
-                if !patient
-                    && paths
-                        .sockets
-                        .iter()
-                        .any(|path| UnixStream::connect(path).is_ok())
-                {
-                    return Err(Refusal {
-                        message: format!(
-                            "already running{holder}; see `supervisorctl daemon status`"
-                        ),
-                        code: ALREADY_RUNNING.into(),
-                    });
-                }
-                if started.elapsed() > LOCK_PATIENCE {
-                    let lock = paths.state.join("lock");
-                    return Err(Refusal::from(format!(
-                        "another supervisor{holder} holds {} and does not answer; end it with SIGKILL to take over",
-                        lock.display()
-                    )));
-                }
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        }
-    }
-}
-
-fn try_lock(paths: &Paths) -> Result<Option<[File; 2]>, String> {
-    let path = paths.state.join("lock");
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(&path)
-        .map_err(|error| format!("cannot open {}: {error}", path.display()))?;
-    let found = file
-        .metadata()
-        .map_err(|error| format!("cannot look at {}: {error}", path.display()))?;
-    if !found.is_file() || found.nlink() > 1 {
-        let path = path.display();
-        return Err(format!("{path} is no plain file of its own; move it away"));
-    }
-    let logs = File::open(&paths.logs)
-        .map_err(|error| format!("cannot open {}: {error}", paths.logs.display()))?;
-    for file in [&file, &logs] {
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Ok(None),
-            Err(fs::TryLockError::Error(error)) => {
-                return Err(format!(
-                    "cannot lock below {}: {error}",
-                    paths.state.display()
-                ));
-            }
-        }
-    }
-    let locks = [file, logs];
-    note_holder(&locks);
-    Ok(Some(locks))
-}
-
-/// Writes this process's pid into the lock file, for the message of the next one that comes.
-fn note_holder(locks: &[File; 2]) {
-    // Only for a message: without it, the message names nobody.
-    let _ = Holder::me(None).write(locks[0].as_fd());
-}
-
-fn holder(paths: &Paths) -> String {
-    Holder::read(&paths.state.join("lock"))
-        .map_or(String::new(), |holder| format!(" (pid {})", holder.keeper))
 }
 
 /// The daemon needs about nine descriptors for each app, and shall be the last to be killed for
@@ -307,9 +227,19 @@ fn raise_limits() {
         && Uid::effective().is_root()
         && fs::write(OOM, KEEPER_OOM).is_ok()
     {
-        kept.push((ORIGINAL_OOM, score.trim().to_owned()));
+        kept.push((ORIGINAL_OOM, score_of_apps(score.trim()).to_owned()));
     }
     own::set_environment(&kept);
+}
+
+/// What apps get where the daemon was started with `score`. The keeper's own is meant for the daemon (a
+/// unit says `OOMScoreAdjust=-1000`): an app that has it is never killed for memory, not even for going
+/// over its own limit, and the machine stands still instead.
+fn score_of_apps(score: &str) -> &str {
+    match score {
+        KEEPER_OOM => "0",
+        _ => score,
+    }
 }
 
 /// Notes the path by which this program was started: links in it are followed anew by each upgrade.
@@ -380,4 +310,40 @@ fn wait_until_ready(ready: OwnedFd, paths: &Paths) -> Result<ExitCode, String> {
         "the daemon did not get ready; its own log may say why: {}",
         paths.daemon_log().display()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_app_has_the_score_of_the_keeper() {
+        assert_eq!(score_of_apps("-1000"), "0");
+        for score in ["0", "-999", "500"] {
+            assert_eq!(score_of_apps(score), score);
+        }
+    }
+
+    #[test]
+    fn whoever_comes_second_shuts_nobody_out() {
+        let home = tempfile::tempdir().expect("a folder");
+        let paths = Paths::below(home.path());
+        make_folders(&paths).expect("own folders");
+        let mode = |path: &Path| fs::metadata(path).expect("it is there").mode() & 0o7777;
+        let modes = || [&paths.run, &paths.state, &paths.logs].map(|path| mode(path));
+        assert_eq!(modes(), [0o700, 0o700, 0o750]);
+        for (set, left) in [
+            (0o710, 0o710),
+            (0o711, 0o711),
+            (0o755, 0o700),
+            (0o600, 0o700),
+        ] {
+            for folder in [&paths.run, &paths.state] {
+                fs::set_permissions(folder, Permissions::from_mode(set)).expect("own folder");
+            }
+            make_folders(&paths).expect("own folders");
+            // The state has no socket here.
+            assert_eq!(modes(), [left, 0o700, 0o750], "{set:o}");
+        }
+    }
 }

@@ -291,14 +291,16 @@ fn spawn_with(command: &mut Command, fds: Vec<RawFd>) -> Child {
         .unwrap_or_else(|error| panic!("cannot start the service: {error}"))
 }
 
-/// A folder with a `systemctl` that has one job for whichever unit it is asked about; to be put before
-/// `PATH`.
+/// A folder with a `systemctl` that has one job for whichever unit it is asked about, and a unit as ours
+/// is; to be put before `PATH`.
 #[must_use]
 pub fn systemctl_with_job(home: &Home, job: &str) -> String {
     let folder = home.file("bin");
     fs::create_dir_all(&folder).expect("the work folder");
     let script = format!(
-        "#!/bin/sh\nfor unit; do :; done\necho \"$@\" >> {}\necho \"  42 $unit {job} running\"\n",
+        "#!/bin/sh\nfor unit; do :; done\necho \"$@\" >> {}\n\
+        case \"$*\" in *show*) printf 'KillMode=process\\nNFileDescriptorStore=7\\n' ;;\n\
+        *) echo \"  42 $unit {job} running\" ;;\nesac\n",
         home.text_of("systemctl.calls")
     );
     let file = home.write("bin/systemctl", &script);

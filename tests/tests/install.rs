@@ -224,6 +224,25 @@ fn what_others_put_there_is_theirs() {
     assert_eq!(left.len(), 1, "{left:?}");
 }
 
+/// Root removes nothing because somebody else has written its name into a list.
+#[test]
+fn a_list_that_others_may_write_is_not_followed() {
+    let home = Home::new();
+    install(&home).ok();
+    let list = home.file("image/usr/local/share/supervisor/manifest");
+    let destdir = home.text_of("image");
+    let uninstall = ["uninstall", "--destdir", &destdir];
+    fs::set_permissions(&list, fs::Permissions::from_mode(0o646)).expect("own file");
+    let before = tree(&home.file("image"));
+    ctl(&home, &programs::supervisorctl(), &uninstall)
+        .exits(1)
+        .says("others may change")
+        .says("(mode 0646)");
+    assert_eq!(tree(&home.file("image")), before, "nothing was removed");
+    fs::set_permissions(&list, fs::Permissions::from_mode(0o644)).expect("own file");
+    ctl(&home, &programs::supervisorctl(), &uninstall).ok();
+}
+
 /// Over a daemon that runs, and away below it.
 #[test]
 fn a_daemon_that_runs_is_not_disturbed() {

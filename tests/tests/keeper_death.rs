@@ -255,3 +255,33 @@ fn under_systemd_the_engine_ends_with_its_keeper_and_the_apps_run_on() {
     home.start_daemon();
     assert_eq!(home.pid("app"), app);
 }
+
+/// A terminal or a runner of jobs that is a service of systemd hands on what systemd told it alone.
+#[test]
+fn what_a_service_has_inherited_makes_no_service() {
+    let home = Home::new();
+    let mut foreground = home.command(&programs::supervisor());
+    let foreground = foreground.env("NOTIFY_SOCKET", home.file("notify"));
+    let mut keeper = foreground
+        .env("SYSTEMD_EXEC_PID", std::process::id().to_string())
+        .spawn()
+        .expect("supervisor runs");
+    wait_until("the daemon answers", Duration::from_secs(10), || {
+        (home.ctl(&["daemon", "status"]).code == 0).then_some(())
+    });
+    home.up(&testapp("app", &["sleep"], "")).ok();
+    let (daemon, app) = (home.daemon(), home.pid("app"));
+    keeper.kill().expect("it is our child");
+    keeper.wait().expect("it is our child");
+    wait_until(
+        "the engine takes its place",
+        Duration::from_secs(10),
+        || {
+            let status = home.ctl(&["daemon", "status"]);
+            (status.code == 0)
+                .then(|| home.daemon())
+                .filter(|new| new.keeper == daemon.engine)
+        },
+    );
+    assert_eq!(home.pid("app"), app);
+}

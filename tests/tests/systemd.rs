@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use supervisor_tests::fake_systemd::{FakeSystemd, systemctl_with_job};
-use supervisor_tests::{Home, Rng, is_long, lines, proc, testapp, wait_until};
+use supervisor_tests::{Home, Rng, is_long, lines, proc, programs, testapp, wait_until};
 
 mod storm;
 
@@ -136,7 +136,8 @@ fn a_daemon_that_was_started_by_hand_is_left_alone() {
     let daemon = home.daemon();
     let mut systemd = FakeSystemd::new(&home, None);
     systemd.start_only();
-    assert_eq!(systemd.wait().code(), Some(1));
+    // The unit says that this one is not tried again.
+    assert_eq!(systemd.wait().code(), Some(10));
     assert_eq!(home.daemon(), daemon);
 }
 
@@ -344,6 +345,31 @@ fn no_answer_is_a_stop() {
     let more = |text: &String| text == "EXTEND_TIMEOUT_USEC=30000000";
     assert!(said.iter().any(more), "{said:?}");
     assert_eq!(home.running("app", 0), [0; 0]);
+}
+
+/// A keeper that is asked to end, and then to let another one follow, has not forgotten the first.
+#[test]
+fn an_upgrade_does_not_forget_a_stop() {
+    let home = Home::new();
+    let mut systemd = FakeSystemd::new(&home, None);
+    let path = systemctl_with_job(&home, "stop");
+    home.write("bin/systemctl", "#!/bin/sh\nsleep 2\n");
+    systemd.set_path(path);
+    systemd.start();
+    home.up(&testapp("app", &["sleep"], "")).ok();
+    let engine = home.daemon().engine;
+    proc::kill(systemd.main_pid(), Signal::SIGTERM);
+    let mut upgrade = home.command(&programs::supervisorctl());
+    let mut upgrade = upgrade
+        .args(["daemon", "upgrade", "--keeper"])
+        .spawn()
+        .expect("supervisorctl runs");
+    home.wait_gone(engine);
+    assert_eq!(systemd.wait().code(), Some(0));
+    assert_eq!(home.running("app", 0), [0; 0]);
+    // It may wait for an engine that will not come.
+    let _ = upgrade.kill();
+    upgrade.wait().expect("it is our child");
 }
 
 /// Keeper and engine are killed in turn, at any moment, also one that is just beginning.

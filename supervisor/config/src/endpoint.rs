@@ -125,7 +125,9 @@ impl WaitFor {
     /// What is wrong and how it is written.
     pub fn parse(text: &str) -> Result<WaitFor, Problem> {
         if let Some(address) = text.strip_prefix("tcp:") {
-            return HostPort::parse(address.trim_start_matches("//")).map(WaitFor::Tcp);
+            let read = HostPort::parse(address.trim_start_matches("//")).map(WaitFor::Tcp);
+            return read
+                .map_err(|problem| problem.hint("write for instance \"tcp:127.0.0.1:3001\""));
         }
         if let Some(path) = text.strip_prefix("unix:") {
             return socket(path).map(WaitFor::Unix);

@@ -4,6 +4,7 @@
 //! pushes out the oldest that has not asked anything yet, so that half-open ones cannot keep an operator
 //! out. Left to others: what each may ask ([`rights`]), framing and answering ([`session`]).
 
+mod refused;
 pub mod rights;
 mod session;
 
@@ -85,7 +86,7 @@ fn welcome(stream: UnixStream, inbox: &Inbox, guests: &Guests, rights: &Rights) 
             number,
         };
         if rights.of(&peer) == Right::None {
-            tracing::warn!("uid {uid} may not use this daemon; turned away");
+            refused::note(uid, "it may not use this daemon");
             session::turn_away(stream).await;
         } else {
             session::run(stream, inbox, &seat, (&peer, &rights)).await;

@@ -112,11 +112,12 @@ fn right(peer: &Peer, groups: Groups, own: u32) -> Right {
 pub fn refusal(has: Right, needs: Right) -> Failure {
     let denied = |message| Failure::new(FailureKind::Denied, message);
     match (has, needs) {
-        (Right::None, _) => denied("you may not use this supervisor: it belongs to another user"),
+        (Right::None, _) => denied("you may not use this supervisor: it belongs to another user")
+            .hint("its `[daemon] group` and `viewers` say who else may; `id` shows your groups"),
         (_, Right::Own) => denied(
             "the values of the environment are shown to the supervisor's owner and root only",
         )
-        .hint("without `--show-env` their names are shown"),
+        .hint("`supervisorctl show` without `--show-env` has their names"),
         (Right::Look | Right::Control | Right::Own, _) => {
             denied("you may look at this supervisor, and change nothing")
                 .hint("the members of its `[daemon] group` may; `id` shows yours")

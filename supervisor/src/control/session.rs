@@ -11,10 +11,11 @@ use supervisor_protocol::frame::{Decoder, encode};
 use supervisor_protocol::{Envelope, Failure, FailureKind, Paths, Reply, Request};
 use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::Seat;
 use super::rights::{Asker, Peer, Right, Rights, refusal};
+use super::{Seat, refused};
 use crate::engine::inbox::{Ask, Inbox, Message, Outgoing, Replies, What};
 use crate::engine::reading::{Read, read_command, read_files};
 
@@ -25,6 +26,8 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A name service that takes longer leaves the number.
 const NAME_PATIENCE: Duration = Duration::from_millis(500);
+/// So many may wait for it at the same time: of the threads on which files are read for others, too.
+static NAMES: Semaphore = Semaphore::const_new(2);
 
 /// Serves a connection to its end.
 pub async fn run(mut stream: UnixStream, inbox: Inbox, seat: &Seat, who: (&Peer, &Rights)) {
@@ -51,7 +54,7 @@ pub async fn run(mut stream: UnixStream, inbox: Inbox, seat: &Seat, who: (&Peer,
                 answer(&mut stream, &inbox, request, asker).await
             }
             Err(failure) => {
-                tracing::warn!("uid {}: {}", peer.uid, failure.message);
+                refused::note(peer.uid, &failure.message);
                 refuse(&mut stream, failure).await
             }
         };
@@ -72,12 +75,25 @@ async fn asker(uid: u32, request: &Request) -> Asker {
     let look_up = move || User::from_uid(Uid::from_raw(uid)).ok().flatten();
     let name = match request.looks_only() {
         true => None,
-        false => match timeout(NAME_PATIENCE, tokio::task::spawn_blocking(look_up)).await {
-            Ok(Ok(user)) => user.map(|user| user.name),
-            Ok(Err(_)) | Err(_) => None,
-        },
+        false => name(NAME_PATIENCE, move || Some(look_up()?.name)).await,
     };
     Asker { uid, name }
+}
+
+async fn name(
+    patience: Duration,
+    look_up: impl FnOnce() -> Option<String> + Send + 'static,
+) -> Option<String> {
+    let asked = async {
+        let permit = NAMES.acquire().await.ok()?;
+        let asked = tokio::task::spawn_blocking(move || {
+            let name = look_up();
+            drop(permit);
+            name
+        });
+        asked.await.ok()?
+    };
+    timeout(patience, asked).await.ok()?
 }
 
 async fn read_frame(
@@ -227,4 +243,33 @@ async fn write_all(stream: &UnixStream, mut bytes: &[u8], mut fds: &[RawFd]) -> 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, mpsc};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_service_that_hangs_takes_few_threads() {
+        let (open, shut) = mpsc::channel::<()>();
+        let shut = Arc::new(std::sync::Mutex::new(shut));
+        let asked = Arc::new(AtomicUsize::new(0));
+        for _ in 0..6 {
+            let (shut, asked) = (Arc::clone(&shut), Arc::clone(&asked));
+            let found = name(Duration::from_millis(20), move || {
+                asked.fetch_add(1, Ordering::SeqCst);
+                // Until this test is over.
+                let _ = shut.lock().map(|shut| shut.recv());
+                None
+            });
+            assert_eq!(found.await, None);
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+        drop(open);
+        let found = name(Duration::from_secs(20), || Some("alice".to_owned()));
+        assert_eq!(found.await.as_deref(), Some("alice"));
+    }
 }

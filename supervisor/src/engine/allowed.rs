@@ -39,7 +39,7 @@ fn refused(app: &App, own: Own) -> Vec<(&'static str, Problem)> {
     let may = |capability: u32| own.capabilities >> capability & 1 == 1;
     let only_root = |what: String| {
         Problem::new(what)
-            .hint("leave it out or ask for less; more is for a daemon of root to give")
+            .hint("leave it out, or have root run the daemon, with the right to give it")
     };
     let mut found = Vec::new();
     let limits = &app.limits;

@@ -8,6 +8,9 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
 use std::path::Path;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Duration;
 
 use nix::unistd::{Gid, Uid, getgroups};
 use supervisor_config::{Config, DaemonSettings, Fault, Problem};
@@ -15,6 +18,9 @@ use supervisor_protocol::Paths;
 
 use crate::control::rights::{Groups, Rights};
 use crate::os::users;
+
+/// So long a name service is given, once for each group.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -68,7 +74,8 @@ impl Doors {
         name: Option<&str>,
         find: fn(&str) -> Result<u32, String>,
     ) -> Option<u32> {
-        match find(name?) {
+        let name = name?.to_owned();
+        match in_time(PATIENCE, move || find(&name)) {
             Ok(number) => Some(number),
             Err(why) => {
                 self.trouble(format!("`{key}` of [daemon] lets nobody in: {why}"));
@@ -108,6 +115,26 @@ fn control(name: &str) -> Result<u32, String> {
             "this daemon's user is not in the group \"{name}\", and only root may give a socket to a group it is not in"
         )),
     }
+}
+
+/// What a name service says, which may be far away and take for ever: it is asked on a thread of its
+/// own, since the engine waits, and one that waits for long is taken for hung and killed.
+fn in_time(
+    patience: Duration,
+    find: impl FnOnce() -> Result<u32, String> + Send + 'static,
+) -> Result<u32, String> {
+    let (tell, found) = sync_channel(1);
+    let asked = thread::Builder::new().spawn(move || {
+        // Nobody waits any more.
+        let _ = tell.send(find());
+    });
+    asked.map_err(|error| format!("no thread to be had: {error}"))?;
+    found.recv_timeout(patience).unwrap_or_else(|_| {
+        Err(
+            "the user database does not answer; `supervisorctl daemon reload` tries again"
+                .to_owned(),
+        )
+    })
 }
 
 fn users_group(name: &str) -> Result<u32, String> {
@@ -183,6 +210,21 @@ mod tests {
         assert_eq!(set(true, true), (0o711, 0o666));
         assert_eq!(set(false, true), (0o711, 0o666));
         assert_eq!(set(false, false), (0o700, 0o600));
+    }
+
+    #[test]
+    fn a_name_service_that_hangs_holds_nobody_up() {
+        let (open, shut) = sync_channel::<()>(0);
+        let since = std::time::Instant::now();
+        let hung = in_time(Duration::from_millis(20), move || {
+            // Until this test is over.
+            let _ = shut.recv();
+            Ok(7)
+        });
+        assert!(hung.expect_err("no answer").contains("does not answer"));
+        assert!(since.elapsed() < Duration::from_secs(20));
+        drop(open);
+        assert_eq!(in_time(Duration::from_secs(20), || Ok(7)), Ok(7));
     }
 
     #[test]

@@ -173,7 +173,8 @@ pub fn main() -> ExitCode {
     let own_log = Rc::new(log::start(&paths));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(16)
+        // More than what may hang at a time: files that are looked for (8), logs (8), names (2).
+        .max_blocking_threads(32)
         .thread_stack_size(256 * 1024)
         .build();
     let result = match runtime {

@@ -214,7 +214,9 @@ impl Tools {
     /// An app whose pipes nobody but this process holds must not live: its lines would be lost with us.
     fn undo(&self, cell: CellId, born: &Born) {
         if let Some(pidfd) = &born.pidfd {
-            // It fails when the process has exited, which is what is wanted.
+            // With whomever it has started by now. It fails when the process has exited, which is what is
+            // wanted.
+            let _ = pidfd::send_group(pidfd, born.pid, Signal::SIGKILL as i32);
             let _ = pidfd::send(pidfd, Signal::SIGKILL);
         }
         self.estate.drop_held(child_tag(cell, born.pid));

@@ -5,6 +5,11 @@ use supervisor_protocol::{Failure, FailureKind};
 
 use super::Engine;
 use crate::persist::desired::{Entry, Wish};
+use crate::persist::slots;
+
+/// As many words are looked at for one request as there can be instances: each is compared with each of
+/// them, and meanwhile nothing else happens.
+const MOST: usize = slots::MOST as usize;
 
 /// The answer to a name that nobody has.
 pub fn no_such_app(name: &str) -> Failure {
@@ -18,25 +23,38 @@ pub fn no_such_app(name: &str) -> Failure {
         .hint("`supervisorctl status` lists them")
 }
 
+fn not_too_many(targets: &[String]) -> Result<(), Failure> {
+    match targets.len() {
+        0..=MOST => Ok(()),
+        many => {
+            let message = format!("{many} targets are named at once, and at most {MOST} can be");
+            let hint = "a pattern means many: `'api-*'`, `NAMESPACE/`, `all`";
+            Err(Failure::new(FailureKind::Usage, message).hint(hint))
+        }
+    }
+}
+
 impl Engine {
     /// Which instances the words of a command line mean, in the order of their numbers.
     pub(super) fn resolve(&self, targets: &[String]) -> Result<Vec<ServiceId>, Failure> {
+        not_too_many(targets)?;
         let mut found: Vec<(u64, ServiceId)> = Vec::new();
-        let any = targets.is_empty();
+        let mut hits = vec![false; targets.len()];
         // Also what is being deleted, for as long as it is there.
         for (id, entry, wish) in self.desired.instances() {
-            if any || targets.iter().any(|target| means(target, &id, entry, wish)) {
+            let mut is_meant = targets.is_empty();
+            for (target, hit) in targets.iter().zip(&mut hits) {
+                if means(target, &id, entry, wish) {
+                    (*hit, is_meant) = (true, true);
+                }
+            }
+            if is_meant {
                 found.push((wish.id, id));
             }
         }
-        for target in targets {
-            let hit = self
-                .desired
-                .instances()
-                .any(|(id, entry, wish)| means(target, &id, entry, wish));
-            if !hit && target != "all" {
-                return Err(no_such_app(target));
-            }
+        let mut missed = targets.iter().zip(hits).filter(|(_, hit)| !hit);
+        if let Some((target, _)) = missed.find(|(target, _)| *target != "all") {
+            return Err(no_such_app(target));
         }
         found.sort();
         Ok(found.into_iter().map(|(_, id)| id).collect())
@@ -85,6 +103,14 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_names_so_many_and_no_more() {
+        let targets = |count| vec!["a*".to_owned(); count];
+        assert!(not_too_many(&targets(MOST)).is_ok());
+        let refused = not_too_many(&targets(MOST + 1)).expect_err("too many");
+        assert_eq!(refused.kind, FailureKind::Usage);
+    }
 
     #[test]
     fn globs_match_as_in_a_shell() {

@@ -205,7 +205,8 @@ fn wait_for_keeper(replies: Replies) {
 
 fn refuse(replies: &Replies, why: &str) {
     let message = format!("{why}; the program before goes on");
-    let hint = "`supervisorctl daemon status` names the daemon's own log, which may say more";
+    let hint = "put the program before back in its place: after a reboot, what stands there is started; the \
+                daemon's own log (`supervisorctl daemon status`) may say more";
     replies.refuse(FailureKind::Failed, message, Some(hint));
 }
 

@@ -180,8 +180,13 @@ impl Engine {
             Phase::Stopped | Phase::Spawning { .. } | Phase::Starting { .. } => None,
             Phase::Running { .. } => None,
         };
-        let all = note.into_iter().chain(self.log_note(id));
-        let all: Vec<String> = all.chain(self.group_note(id)).collect();
+        // Whoever reads why it does not run reads that alone.
+        let group = match &note {
+            Some(_) => None,
+            None => self.group_note(id),
+        };
+        let all = note.into_iter().chain(self.log_note(id)).chain(group);
+        let all: Vec<String> = all.collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 

@@ -1,7 +1,10 @@
 //! What systemd wants when it sends SIGTERM: `systemctl stop` and `systemctl restart` send the same.
 //!
 //! The keeper asks a helper, this program in the role `job`, which looks at systemd's list of jobs. A
-//! restart hands over: the apps are not touched. Everything else, also no answer, is a stop.
+//! restart hands over, and the apps are not touched; so does a start, which has lasted too long for systemd:
+//! that an engine cannot begin is no reason to stop what runs. Only where the unit lets it: somebody else's
+//! may keep no descriptors, or have everything killed that is in its cgroup. Everything else, also no
+//! answer, is a stop.
 #![expect(unsafe_code, reason = "fork and exec")]
 
 use std::io;
@@ -88,27 +91,28 @@ impl Asking {
 pub fn main() -> ExitCode {
     let cgroup = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let unit = Unit::of(&cgroup);
-    let mut systemctl = Command::new("systemctl");
-    if unit.of_user {
-        systemctl.arg("--user");
+    let list = [
+        "list-jobs",
+        "--no-legend",
+        "--no-pager",
+        "--plain",
+        "--full",
+    ];
+    let show = ["show", "--property=KillMode,NFileDescriptorStore"];
+    match unit.answer(&unit.ask(&list)) {
+        Answer::Restart if lets_hand_over(&unit.ask(&show)) => ExitCode::from(RESTART),
+        Answer::Restart | Answer::Stop => ExitCode::SUCCESS,
     }
-    let listed = systemctl
-        .args([
-            "list-jobs",
-            "--no-legend",
-            "--no-pager",
-            "--plain",
-            "--full",
-        ])
-        .arg(&unit.name)
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output();
-    let jobs = listed.map_or_else(|_| Vec::new(), |output| output.stdout);
-    match unit.answer(&String::from_utf8_lossy(&jobs)) {
-        Answer::Restart => ExitCode::from(RESTART),
-        Answer::Stop => ExitCode::SUCCESS,
-    }
+}
+
+/// By what `systemctl show` prints.
+fn lets_hand_over(properties: &str) -> bool {
+    let value = |name: &str| {
+        let mut lines = properties.lines().filter_map(|line| line.split_once('='));
+        lines.find_map(|(key, value)| (key == name).then_some(value))
+    };
+    let stores = value("NFileDescriptorStore").and_then(|number| number.parse::<u32>().ok());
+    stores.is_some_and(|number| number > 0) && matches!(value("KillMode"), Some("process" | "none"))
 }
 
 /// The unit that a process belongs to.
@@ -150,6 +154,22 @@ impl Unit {
             })
     }
 
+    /// What `systemctl` prints about this unit.
+    fn ask(&self, words: &[&str]) -> String {
+        let mut systemctl = Command::new("systemctl");
+        if self.of_user {
+            systemctl.arg("--user");
+        }
+        let asked = systemctl
+            .args(words)
+            .arg(&self.name)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .output();
+        let said = asked.map_or_else(|_| Vec::new(), |output| output.stdout);
+        String::from_utf8_lossy(&said).into_owned()
+    }
+
     /// By what `systemctl list-jobs` prints: number, unit, type, state.
     fn answer(&self, jobs: &str) -> Answer {
         let job = |line: &str| {
@@ -159,7 +179,7 @@ impl Unit {
             (unit == self.name).then(|| job.to_owned())
         };
         match jobs.lines().find_map(job).as_deref() {
-            Some("restart" | "try-restart") => Answer::Restart,
+            Some("restart" | "try-restart" | "start") => Answer::Restart,
             Some(_) | None => Answer::Stop,
         }
     }
@@ -192,6 +212,8 @@ mod tests {
         };
         let restart = "77 other.service stop running\n78 supervisor.service restart running\n";
         assert_eq!(unit.answer(restart), Answer::Restart);
+        let late = "78 supervisor.service start running\n";
+        assert_eq!(unit.answer(late), Answer::Restart);
         for other in [
             "",
             "78 supervisor.service stop running\n",
@@ -199,6 +221,21 @@ mod tests {
             "No jobs running.\n",
         ] {
             assert_eq!(unit.answer(other), Answer::Stop, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_unit_that_keeps_nothing_or_kills_everything_is_not_handed_over() {
+        assert!(lets_hand_over("KillMode=process\nNFileDescriptorStore=7\n"));
+        assert!(lets_hand_over("NFileDescriptorStore=1\nKillMode=none\n"));
+        for other in [
+            "",
+            "KillMode=process\n",
+            "KillMode=process\nNFileDescriptorStore=0\n",
+            "KillMode=control-group\nNFileDescriptorStore=7\n",
+            "KillMode=mixed\nNFileDescriptorStore=7\n",
+        ] {
+            assert!(!lets_hand_over(other), "{other}");
         }
     }
 

@@ -415,7 +415,9 @@ impl Keeper {
         if self.leaving.is_some() {
             return;
         }
-        if !self.stop_wanted {
+        // A keeper that follows would not know that SIGTERM has come.
+        let asked = self.systemd.as_ref().is_some_and(Systemd::is_asking);
+        if !self.stop_wanted && !asked {
             self.succession.carry_out(&mut self.held, &mut self.care);
         }
         let exits = self.exits.file().as_raw_fd();

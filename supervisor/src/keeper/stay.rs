@@ -8,20 +8,27 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use super::notify::Notify;
 use crate::os::cgroup;
 
 /// No app has a name that begins so.
 const ASIDE: &str = "_stay";
+/// What finds no room is said again after so long, for as long as systemd waits.
+const AGAIN: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Returns where nobody needs it.
 pub fn main() -> ExitCode {
     let aside = step_aside();
-    // Once: systemd listens, or nobody does.
     let notify = std::env::var_os("NOTIFY_SOCKET").and_then(|address| Notify::new(&address));
     if let Some(mut notify) = notify {
-        notify.say(b"READY=1", None);
+        let begun = Instant::now();
+        // While a machine boots, systemd's queue may be full.
+        while !notify.say(b"READY=1", None) && begun.elapsed() < PATIENCE {
+            std::thread::sleep(AGAIN);
+        }
     }
     match aside {
         Ok(()) => loop {

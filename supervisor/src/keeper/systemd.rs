@@ -39,9 +39,14 @@ const EXTEND: (Duration, Duration) = (Duration::from_secs(5), Duration::from_sec
 /// When everything else is done, what is owed is given so long.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Whether this process is the main process of a service.
+/// Whether this process is the main process of a service. systemd names that by its pid, and where the
+/// pid is another one, the socket is inherited, too: from a service that a terminal or a runner of jobs
+/// is in, which starts no next keeper. Before version 248, and in containers, only the socket tells.
 pub fn is_above() -> bool {
-    env::var_os("NOTIFY_SOCKET").is_some() || number("SYSTEMD_EXEC_PID") == Some(own_pid())
+    match env::var_os("SYSTEMD_EXEC_PID") {
+        Some(_) => number("SYSTEMD_EXEC_PID") == Some(own_pid()),
+        None => env::var_os("NOTIFY_SOCKET").is_some(),
+    }
 }
 
 fn number(variable: &str) -> Option<u64> {
@@ -177,6 +182,11 @@ impl Systemd {
     /// The descriptor is about to be closed.
     pub fn forget(&mut self, fd: RawFd) {
         self.store.forget(fd);
+    }
+
+    /// Whether systemd is being asked what it wants.
+    pub fn is_asking(&self) -> bool {
+        self.asking.is_some()
     }
 
     /// Whether this child is the helper that asks systemd.

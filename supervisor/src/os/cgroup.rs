@@ -339,8 +339,10 @@ fn try_out(probe: &Path) -> Result<(), String> {
     }
     let folder = File::open(probe).map_err(|error| refused("it cannot be opened", &error))?;
     match clone::try_into_cgroup(folder.as_fd()) {
-        // Where clone3 is refused, the child enters by itself; what comes of that, its start tells.
-        Ok(()) | Err(Errno::ENOSYS) => Ok(()),
+        // Where clone3 is refused, the child enters by itself; what comes of that, its start tells. And a
+        // machine that is short of something at this moment says nothing about the folder: without it,
+        // apps would start without their ceilings for as long as this engine lives.
+        Ok(()) | Err(Errno::ENOSYS | Errno::EAGAIN | Errno::ENOMEM) => Ok(()),
         Err(errno) => Err(refused("nobody can be started in it", &errno.into())),
     }
 }

@@ -155,9 +155,10 @@ fn container(words: &Words) -> Result<String, CliError> {
         supervisorctl,
         ..
     } = words;
-    let exports: String = words
-        .variables
-        .iter()
+    // An image has a PATH of its own.
+    let variables = words.variables.iter();
+    let exports: String = variables
+        .filter(|set| !set.starts_with("PATH="))
         .map(|set| format!("export {set}; "))
         .collect();
     let script = format!(

@@ -3,6 +3,7 @@
 //! Owns the questions whose unit a file is, and whether it is for this supervisor: one machine can
 //! have several, told apart by `SUPERVISOR_HOME`.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -12,7 +13,7 @@ use supervisor_protocol::Paths;
 
 use super::units::{self, MARK};
 use super::{DAEMON, Scope, home_in_user_database};
-use crate::errors::CliError;
+use crate::errors::{CliError, Exit};
 use crate::verbs::launch;
 
 /// What the units are made from.
@@ -46,6 +47,10 @@ const USUAL: [&str; 9] = [
 impl Setup {
     /// With the programs that are in use now.
     pub fn here(paths: &Paths) -> Result<Setup, CliError> {
+        if Scope::own() == Scope::User && *paths == Paths::system() {
+            let what = "only root sets up the system's daemon";
+            return Err(CliError::new(Exit::Failed, what).hint("the same with sudo"));
+        }
         let supervisorctl = env::current_exe().map_err(|error| {
             CliError::of_system("the path of this program cannot be found", &error)
         })?;
@@ -101,7 +106,10 @@ fn variables(
     // Node often lives in a folder of its own, which systemd's own PATH does not have.
     let path = set("PATH").and_then(|path| {
         let folders = env::split_paths(&path).filter(|folder| folder.is_absolute());
-        let folders: Vec<PathBuf> = folders.collect();
+        let mut seen = BTreeSet::new();
+        let folders: Vec<PathBuf> = folders
+            .filter(|folder| seen.insert(folder.clone()))
+            .collect();
         let usual = |folder: &PathBuf| USUAL.iter().any(|usual| folder == Path::new(usual));
         (!folders.iter().all(usual)).then(|| env::join_paths(folders).ok())?
     });

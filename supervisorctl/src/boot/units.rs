@@ -50,14 +50,15 @@ fn apps(setup: &Setup) -> Result<String, CliError> {
         "{head}\
 Description=The apps of the supervisor
 Documentation=man:supervisor(8)
-# Nothing is asked of it but its control group, which holds those of the apps.
+# Nothing is asked of it but its control group, which holds those of the apps. Where apps are, nobody
+# can be started in it again, so a restart could only fail.
+RefuseManualStop=yes
 
 [Service]
 Type=notify
 NotifyAccess=main
 # systemd removes a control group in which nobody is: this process is there, and does nothing.
 ExecStart={program} stay
-RemainAfterExit=yes
 # Its end is nothing to the apps.
 KillMode=process
 Delegate=yes
@@ -110,7 +111,8 @@ RestartSec=100ms
 RestartPreventExitStatus=10
 WatchdogSec=30
 FileDescriptorStoreMax=1100
-LimitNOFILE=1048576
+# The daemon raises its own; apps begin with the first, as they would without it.
+LimitNOFILE=1024:1048576
 TasksMax=infinity
 OOMPolicy=continue
 {score}

@@ -23,11 +23,8 @@ pub fn ensure(context: &Context) -> Result<Session, CliError> {
         Err(ConnectError::NoDaemon { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    let own = Paths::from_env().is_ok_and(|own| own == context.paths);
-    if !own {
-        let message = "the system's daemon does not run, and only root can start it";
-        let hint = "sudo systemctl start supervisor, or where there is no systemd: sudo supervisor --daemonize";
-        return Err(CliError::new(Exit::NoDaemon, message).hint(hint));
+    if let Some(error) = not_own(context) {
+        return Err(error);
     }
     let started = match systemctl::in_charge(&context.paths)? {
         Some(systemctl) => systemctl.run(&["start", DAEMON]).map(|_| ()),
@@ -48,6 +45,14 @@ pub fn ensure(context: &Context) -> Result<Session, CliError> {
             context.paths.daemon_log().display()
         ))),
     }
+}
+
+/// What is said where the daemon that does not run is the system's and not the user's own.
+pub fn not_own(context: &Context) -> Option<CliError> {
+    let own = Paths::from_env().is_ok_and(|own| own == context.paths);
+    let message = "the system's daemon does not run, and only root can start it";
+    let hint = "sudo systemctl start supervisor, or where there is no systemd: sudo supervisor --daemonize";
+    (!own).then(|| CliError::new(Exit::NoDaemon, message).hint(hint))
 }
 
 /// The daemon's program: beside this one, else in `PATH`.

@@ -163,6 +163,9 @@ fn open(context: &mut Context) -> Result<Session, CliError> {
     if let Some(session) = other::instead(context) {
         return Ok(session);
     }
+    if let Some(error) = launch::not_own(context) {
+        return Err(error);
+    }
     Err(match other::sentence() {
         Some(other) => {
             let message = format!("{}; {other}", error.message);

@@ -113,8 +113,12 @@ fn is_safe(setup: &Setup) -> Result<(), CliError> {
     if setup.scope == Scope::User {
         return Ok(());
     }
-    for path in [&setup.supervisor, &setup.supervisorctl] {
-        for path in path.ancestors() {
+    for program in [&setup.supervisor, &setup.supervisorctl] {
+        // The way to the program, and behind a link the way to what it leads to.
+        let real = fs::canonicalize(program).map_err(|error| {
+            CliError::of_system(format!("cannot look at {}", program.display()), &error)
+        })?;
+        for path in program.ancestors().chain(real.ancestors()) {
             let found = fs::metadata(path).map_err(|error| {
                 CliError::of_system(format!("cannot look at {}", path.display()), &error)
             })?;

@@ -4,9 +4,11 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use nix::unistd::Uid;
 use supervisor_protocol::Paths;
 
 use super::Context;
@@ -49,6 +51,7 @@ impl Uninstall {
         let Words { prefix, destdir } = &self.place;
         let place = Place::of_this_program(prefix.as_deref(), destdir.as_deref())?;
         let path = place.real(&place.manifest());
+        is_trusted(&path)?;
         let mut manifest = Manifest::read(&path).map_err(|error| cannot("read", &path, &error))?;
         if manifest.is_empty() {
             return Err(CliError::new(
@@ -71,6 +74,28 @@ impl Uninstall {
         }
         Ok(Exit::Done)
     }
+}
+
+/// The list says what is removed: whoever could write it must not choose what root removes.
+fn is_trusted(list: &Path) -> Result<(), CliError> {
+    let Ok(found) = fs::symlink_metadata(list) else {
+        return Ok(());
+    };
+    let own = [0, Uid::effective().as_raw()].contains(&found.uid());
+    if own && !found.is_symlink() && found.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    let what = format!(
+        "others may change {}, the list of what to remove",
+        list.display()
+    );
+    let owner = found.uid();
+    Err(CliError::new(Exit::Failed, what)
+        .cause(format!(
+            "it belongs to uid {owner} (mode {:04o})",
+            found.mode() & 0o7777
+        ))
+        .hint("run `supervisorctl uninstall` as the user that it belongs to"))
 }
 
 /// Nobody needs it: no daemon runs from there, and none is to be started at boot.

@@ -44,15 +44,16 @@ impl Unstartup {
                 )?;
                 return Ok(Exit::Done);
             }
-            Found::Foreign { path, .. } => {
-                return Err(CliError::new(
+            Found::Foreign { path, starts_ours } => {
+                let error = CliError::new(
                     Exit::Failed,
                     format!("{} was not written by supervisorctl", path.display()),
-                )
-                .hint(format!(
-                    "`{} disable {DAEMON}` does without us",
-                    setup.scope.systemctl()
-                )));
+                );
+                // Nobody is to switch off supervisord by this.
+                return Err(match starts_ours {
+                    true => error.hint(format!("`{} disable {DAEMON}`", setup.scope.systemctl())),
+                    false => error.cause("it starts another program, which is left alone"),
+                });
             }
             Found::Ours | Found::OfAnother(_) => {}
         }
@@ -70,8 +71,9 @@ impl Unstartup {
             return Ok(Exit::Done);
         }
         if systemctl::runs() && folder.join(APPS).exists() {
-            // Only the process that keeps its cgroup there, and runs the program that may go next.
-            systemctl.run(&["stop", APPS])?;
+            // Only the process that keeps its cgroup there, and runs the program that may go next. systemd
+            // lets nobody stop this unit by hand, as long as apps may be in it.
+            systemctl.run(&["kill", APPS])?;
         }
         for name in [DAEMON, APPS] {
             remove(context, &folder.join(name))?;

@@ -134,6 +134,11 @@ fn groups_let_in_whom_they_name_and_from_that_moment_on() {
     }
     home.ctl(&["show", "api", "--show-env"]).ok().says(SECRET);
 
+    // Whoever starts a second daemon shuts nobody out.
+    let open = modes(&home);
+    let second = Output::of(&mut home.command(&programs::supervisor()));
+    second.exits(10).says("already running");
+    assert_eq!(modes(&home), open);
     // The next engine lets the same ones in.
     home.kill_engine();
     ops.ctl(&["restart", "api"]).ok();

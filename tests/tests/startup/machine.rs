@@ -43,7 +43,7 @@ case "$1 $2" in
     "is-enabled "*) [ -e "$sd/enabled" ] && echo enabled || { echo disabled; exit 1; };;
     "enable "*) touch "$sd/enabled"; echo "Created symlink." >&2;;
     "disable "*) rm "$sd/enabled";;
-    daemon-reload*) ;;
+    daemon-reload* | "kill supervisor-apps.service") ;;
     "start "*) touch "$sd/started"; exec "$(cat "$sd/program")" --daemonize;;
     *) echo "what is $*?" >&2; exit 9;;
 esac

@@ -151,7 +151,11 @@ fn unstartup_takes_no_app_away() {
     let said = machine.ctl(&["unstartup"]).ok();
     said.says("removed /etc/systemd/system/supervisor.service")
         .says("removed /etc/systemd/system/supervisor-apps.service");
-    assert_eq!(machine.told(), [RELOAD]);
+    // First the process goes that keeps the cgroup of the apps.
+    assert_eq!(
+        machine.told(),
+        ["systemctl kill supervisor-apps.service", RELOAD]
+    );
     assert_eq!(
         fs::read_dir(machine.units()).expect("own folder").count(),
         0
@@ -199,11 +203,22 @@ fn what_root_would_run_at_boot_belongs_to_root() {
     };
     let program = home.file("bin/supervisor");
     std::os::unix::fs::chown(&program, Some(SOMEBODY), None).expect("root may");
-    machine
-        .ctl(&["startup"])
-        .exits(1)
-        .says("others than root may change")
-        .says("install");
+    let refused = |what: &Path| {
+        let refused = machine.ctl(&["startup"]).exits(1);
+        refused
+            .says(&format!("others than root may change {}", what.display()))
+            .says("install");
+    };
+    refused(&program);
+    // Nor what a link of root's leads to.
+    let elsewhere = home.file("elsewhere");
+    fs::create_dir(&elsewhere).expect("own folder");
+    let real = elsewhere.join("supervisor");
+    fs::rename(&program, &real).expect("own file");
+    std::os::unix::fs::chown(&real, Some(0), None).expect("root may");
+    std::os::unix::fs::chown(&elsewhere, Some(SOMEBODY), None).expect("root may");
+    std::os::unix::fs::symlink(&real, &program).expect("own folder");
+    refused(&elsewhere);
     assert_eq!(
         fs::read_dir(machine.units()).expect("own folder").count(),
         0

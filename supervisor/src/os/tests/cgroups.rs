@@ -154,6 +154,17 @@ fn where_clone3_is_refused_the_child_enters_by_itself() {
 }
 
 #[test]
+fn a_machine_that_is_short_of_processes_has_cgroups_all_the_same() {
+    let Some(folder) = Folder::new("short") else {
+        return;
+    };
+    in_engine(|| {
+        refuse(&[(libc::SYS_clone3, libc::EAGAIN)]);
+        Room::probe(&folder.0).expect("it is ours");
+    });
+}
+
+#[test]
 fn what_a_killed_engine_was_trying_out_is_removed() {
     let Some(folder) = Folder::new("probe") else {
         return;

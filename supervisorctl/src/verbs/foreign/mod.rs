@@ -176,7 +176,9 @@ fn is_for_new_apps(option: &str) -> bool {
     let Some(start) = command.find_subcommand("start") else {
         return false;
     };
-    start.get_arguments().any(|arg| {
+    // The others, such as `--json`, say nothing of an app.
+    let of_an_app = |arg: &&clap::Arg| arg.get_help_heading().is_some();
+    start.get_arguments().filter(of_an_app).any(|arg| {
         let longs = arg.get_long_and_visible_aliases().unwrap_or_default();
         let shorts = arg.get_short_and_visible_aliases().unwrap_or_default();
         longs.iter().any(|long| option == format!("--{long}"))

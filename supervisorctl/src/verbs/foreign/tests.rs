@@ -94,7 +94,7 @@ fn words_that_mean_ours_keep_what_follows() {
 
 #[test]
 fn typos_and_options_of_another_verb() {
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 13] = [
         &["statsu"],
         &["index.js"],
         &["daemon", "stat"],
@@ -106,6 +106,7 @@ fn typos_and_options_of_another_verb() {
         &["logs", "api", "-e"],
         &["restart", "api", "--watch"],
         &["stop", "api", "-i", "4"],
+        &["daemon", "upgrade", "--json"],
         &["start", "a.js", "--prot", "1"],
     ];
     let text: String = commands.iter().map(|words| told(words)).collect();
