@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use supervisor_tests::{Home, Output, proc, programs, testapp, wait_until};
 
@@ -240,4 +241,29 @@ fn below(folder: &Path) -> Vec<std::path::PathBuf> {
         std::iter::once(path).chain(inside)
     };
     paths.flat_map(deeper).collect()
+}
+
+#[test]
+fn a_daemon_that_cannot_begin_can_be_stopped() {
+    let home = Home::new();
+    home.up(&sleeper("app", "")).ok();
+    let (daemon, app) = (home.daemon(), home.pid("app"));
+    let state = home.path().join("state");
+    let read = |name: &str| fs::read(state.join(name)).expect("own state");
+    let good = read("desired.json");
+    for name in ["desired.json", "desired.json.1"] {
+        fs::write(state.join(name), "x").expect("own state");
+    }
+    proc::kill(daemon.engine, Signal::SIGKILL);
+    home.wait_gone(daemon.engine);
+    proc::kill(daemon.keeper, Signal::SIGTERM);
+    wait_until("it leaves", Duration::from_secs(30), || {
+        (!proc::alive(daemon.keeper)).then_some(())
+    });
+    assert!(proc::alive(app), "nobody could say how to stop it");
+    for name in ["desired.json", "desired.json.1"] {
+        fs::write(state.join(name), &good).expect("own state");
+    }
+    home.start_daemon();
+    assert_eq!(home.pid("app"), app);
 }

@@ -86,12 +86,12 @@ fn a_successor_costs_hardly_more_than_posix_spawn() {
         .stdout(Stdio::null());
     let mut bare = bare.spawn().expect("the test app runs");
     home.wait_stamps("bare", 1);
-    // Whatever else the machine does in one round, it hardly does in all three.
+    // Whatever else the machine does in one round, it hardly does in all five.
     let (mut close, mut as_close) = (false, false);
-    for _ in 0..3 {
+    for _ in 0..5 {
         let [supervised, by_hand, in_cgroup] = round(&home, grouped.as_ref());
         close |= supervised * 2 <= by_hand * 3;
-        as_close |= in_cgroup * 100 <= supervised * 115;
+        as_close |= in_cgroup * 100 <= supervised * 125;
         if close && as_close {
             break;
         }
@@ -103,10 +103,10 @@ fn a_successor_costs_hardly_more_than_posix_spawn() {
         Signal::SIGKILL,
     );
 
-    assert!(close, "more than 1.5 × in each of 3 rounds");
+    assert!(close, "more than 1.5 × in each of 5 rounds");
     assert!(
         as_close,
-        "a cgroup costs more than 15 % in each of 3 rounds"
+        "a cgroup costs more than 25 % in each of 5 rounds"
     );
 }
 

@@ -64,6 +64,8 @@ pub const POKE_REOPEN: u64 = 1 << 48;
 
 /// Quiet for so long, it goes to sleep in as little memory as it can.
 const DROWSY: Duration = Duration::from_millis(100);
+/// So many ticks after it was asked to stop, it leaves without an engine: more than one needs to begin.
+const UNHEARD: u32 = 8;
 /// So many descriptors stay free for starting the next engine.
 const RESERVE: usize = 16;
 /// The table has room for so many descriptors even where the limit is higher.
@@ -83,6 +85,8 @@ struct Keeper {
     /// When the next tick is due.
     next_tick: Instant,
     stop_wanted: bool,
+    /// For so many ticks nobody was there who could carry that out.
+    unheard: u32,
     leaving: Option<u8>,
     /// Where this process is a service's main process.
     systemd: Option<Systemd>,
@@ -197,6 +201,7 @@ impl Keeper {
             refused: None,
             next_tick: Instant::now() + TICK,
             stop_wanted: false,
+            unheard: 0,
             leaving: None,
             clean: own::CleanPages::find(),
             awake: true,
@@ -271,6 +276,24 @@ impl Keeper {
         self.next_tick += late + TICK;
         self.care.tick(late);
         self.succession.tick();
+        self.hear_out();
+    }
+
+    /// Who was asked to stop, and has no engine that could begin (its state cannot be read, say), leaves
+    /// all the same; the apps are the next daemon's.
+    fn hear_out(&mut self) {
+        let ready = self.care.engine.as_ref().is_some_and(|engine| engine.ready);
+        self.unheard = match self.stop_wanted && !ready {
+            true => self.unheard + 1,
+            false => 0,
+        };
+        if self.unheard == UNHEARD {
+            eprintln!(
+                "supervisor: no engine could begin, so apps that run go on; the daemon's log says why"
+            );
+            self.leaving = Some(1);
+            self.care.replace();
+        }
     }
 
     fn read_signals(&mut self, signals: &SignalFd) {

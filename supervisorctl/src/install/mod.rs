@@ -167,7 +167,8 @@ fn program(place: &Place, name: &str, from: &Path) -> Result<Item, CliError> {
     })
 }
 
-/// Those that run a program of this path, also one that it has been replaced by since.
+/// Those that run a program of this path, also one that it has been replaced by since; but for the one
+/// that only keeps the apps' control group and needs nothing of it.
 pub fn running(program: &Path) -> Vec<i32> {
     let replaced = PathBuf::from(format!("{} (deleted)", program.display()));
     let runs = |pid: i32| {
@@ -177,7 +178,12 @@ pub fn running(program: &Path) -> Vec<i32> {
         return Vec::new();
     };
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|&pid| runs(pid)).collect()
+    pids.filter(|&pid| runs(pid) && !stays(pid)).collect()
+}
+
+fn stays(pid: i32) -> bool {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    words.split(|&byte| byte == 0).nth(1) == Some(b"stay")
 }
 
 /// What cannot be done to a file.
