@@ -3,7 +3,7 @@
 //! It does five things and no more, so that it hardly ever has to change and can be read in one
 //! sitting:
 //! 1. It reaps. An exit is written down ([`exits`]) before the child is reaped.
-//! 2. It holds descriptors under opaque tags ([`held`]) and gives them to each new engine.
+//! 2. It holds descriptors under opaque tags ([`held`]) and gives them to each new engine ([`talk`]).
 //! 3. It takes care that there is an engine, one that answers, of a program that works ([`care`]), and
 //!    lets a keeper of another program follow it in place ([`succession`]).
 //! 4. Under systemd it is the only one that speaks to it ([`systemd`]).
@@ -31,6 +31,7 @@ pub mod stay;
 pub mod store;
 mod succession;
 pub mod systemd;
+mod talk;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -48,7 +49,7 @@ use care::{Care, TICK};
 use exits::Exits;
 use held::{Debt, Held, borrow};
 use holder::Holder;
-use link::{Kind, Message, Received, Tag, Verb};
+use link::{Kind, Tag};
 use start::Environment;
 use succession::Succession;
 use systemd::Systemd;
@@ -305,131 +306,6 @@ impl Keeper {
             } else if number == Signal::SIGUSR2 as i32 {
                 self.care.poke(POKE_REOPEN);
             }
-        }
-    }
-
-    /// Reads all that the engine has sent, also if it is dead by now.
-    fn read_engine(&mut self) {
-        while self.refused.is_none() {
-            let Some(engine) = &self.care.engine else {
-                return;
-            };
-            // An error or the end means that there is no more to read; that the engine is gone is
-            // learned from its exit alone.
-            let Ok(received) = link::receive(engine.channel.as_fd(), false) else {
-                return;
-            };
-            match received {
-                Received::Closed => return self.channel_closed(),
-                Received::Unknown => {}
-                Received::Truncated(message) => self.refused = Some(message.tag),
-                Received::Message(message, fd) => self.obey(message, fd),
-            }
-        }
-    }
-
-    /// The engine has closed its end and lives on for a moment: a channel that hangs up wakes a poll
-    /// for ever, so it is not asked any more.
-    fn channel_closed(&mut self) {
-        if let Some(engine) = &mut self.care.engine {
-            engine.closed = true;
-        }
-    }
-
-    fn obey(&mut self, message: Message, fd: Option<OwnedFd>) {
-        match (message.verb, fd) {
-            (Verb::Hold, Some(fd)) => self.hold(message.tag, fd, Debt::None),
-            (Verb::HoldAndTell, Some(fd)) => self.hold(message.tag, fd, Debt::Held),
-            (Verb::Drop, None) => self.let_go(message.tag),
-            (Verb::Ready, None) => self.engine_is_ready(),
-            (Verb::Leave, None) => self.leaving = Some(message.tag.generation as u8),
-            // Not for a keeper, or not what it says: nothing to do, and the descriptor is closed.
-            _ => {}
-        }
-    }
-
-    fn hold(&mut self, tag: Tag, fd: OwnedFd, debt: Debt) {
-        if tag.kind == Kind::NEW_KEEPER && self.succession.is_under_way() {
-            return;
-        }
-        let (new, before) = (fd.as_raw_fd(), self.held.get(tag));
-        let room = new as usize + RESERVE <= self.most;
-        if tag.kind == Kind::TRIAL {
-            self.held.remove_kind(Kind::TRIAL);
-        }
-        if !room || self.held.insert(tag, fd, debt).is_err() {
-            self.refused = Some(tag);
-            return;
-        }
-        if let Some(systemd) = &mut self.systemd {
-            systemd.hold(before, new, tag);
-        }
-        if tag.kind == Kind::TRIAL {
-            self.care.try_out(tag.slot);
-        } else if tag.kind == Kind::NEW_KEEPER {
-            let environment = &self.environment;
-            self.succession
-                .begin(&mut self.held, &mut self.care, environment);
-        }
-    }
-
-    fn let_go(&mut self, tag: Tag) {
-        if let (Some(systemd), Some(fd)) = (&mut self.systemd, self.held.get(tag)) {
-            systemd.forget(fd);
-        }
-        self.held.remove(tag);
-    }
-
-    fn engine_is_ready(&mut self) {
-        self.care.ready();
-        if let (Some(systemd), Some(engine)) = (&mut self.systemd, &self.care.engine) {
-            systemd.ready(engine.pid);
-        }
-        let announce = Tag::single(Kind::ANNOUNCE);
-        if let Some(fd) = self.held.get(announce) {
-            // Nobody listens any more: then nobody wants to know.
-            let _ = nix::unistd::write(borrow(fd), b"ready");
-            self.held.remove(announce);
-        }
-    }
-
-    /// Sends what is owed, as far as there is room.
-    fn pay(&mut self) {
-        let Some(engine) = &mut self.care.engine else {
-            return;
-        };
-        let channel = engine.channel.as_fd();
-        if let Some(tag) = self.refused {
-            if link::send(
-                channel,
-                &Message {
-                    verb: Verb::Refused,
-                    tag,
-                },
-                None,
-                false,
-            )
-            .is_err()
-            {
-                return;
-            }
-            self.refused = None;
-        }
-        let mut from = 0;
-        while let Some((index, tag, debt)) = self.held.next_debt(from) {
-            let (verb, fd) = match debt {
-                Debt::Give => (Verb::Give, Some(index as RawFd)),
-                Debt::Held | Debt::None => (Verb::Held, None),
-            };
-            if link::send(channel, &Message { verb, tag }, fd, false).is_err() {
-                return;
-            }
-            self.held.paid(index);
-            from = index + 1;
-        }
-        if !engine.given {
-            let (verb, tag) = (Verb::Given, self.care.news.tag());
-            engine.given = link::send(channel, &Message { verb, tag }, None, false).is_ok();
         }
     }
 
