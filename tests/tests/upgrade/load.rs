@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use supervisor_tests::{Home, app, http, is_long, programs, wait_until};
+use supervisor_tests::{Home, app, http, programs, wait_until};
 
 use super::{Installed, runs};
 
@@ -51,7 +51,7 @@ fn ask(port: u16, over: &AtomicBool, failed: &AtomicU64) -> u64 {
 
 #[test]
 fn a_hundred_upgrades_and_no_request_fails() {
-    let upgrades = if is_long() { 100 } else { 40 };
+    const UPGRADES: u32 = 100;
     let installed = Installed::new();
     let home = &installed.home;
     let port = start_server(home);
@@ -60,7 +60,7 @@ fn a_hundred_upgrades_and_no_request_fails() {
     let began = Instant::now();
     let asked: u64 = thread::scope(|scope| {
         let clients = [(); CLIENTS as usize].map(|()| scope.spawn(|| ask(port, &over, &failed)));
-        for round in 0..upgrades {
+        for round in 0..UPGRADES {
             let program = match round % 2 {
                 0 => programs::other_supervisor(),
                 _ => programs::supervisor(),
@@ -81,7 +81,7 @@ fn a_hundred_upgrades_and_no_request_fails() {
             .sum()
     });
     let took = began.elapsed();
-    println!("{upgrades} upgrades in {took:?}, {asked} requests");
+    println!("{UPGRADES} upgrades in {took:?}, {asked} requests");
     assert_eq!(failed.load(Ordering::Relaxed), 0, "of {asked}");
     assert!(
         asked >= u64::try_from(took.as_millis()).expect("short") * RATE / 1000 * 8 / 10,
